@@ -1,0 +1,26 @@
+//! What a feature store talks about: identifiers, features, requests to humans, limits.
+//!
+//! Nothing here touches a database, a thread or a clock. Values that users hand in are checked when
+//! they are made ([`NewFeature::new`], [`HumanInputRequest::new`]), so a command never meets an
+//! invalid one; values read from a file are taken as they are, because other programs write it too.
+
+mod feature;
+mod graph;
+mod human_input;
+mod json_text;
+mod limits;
+mod plan;
+mod timestamp;
+
+pub use feature::{
+    Feature, FeatureId, FeatureSummary, InvalidFeature, NewFeature, PlannedFeature, Revision,
+    Status, Steps,
+};
+pub use graph::{DependencyGraph, GraphNode};
+pub use human_input::{
+    AnswerProblem, FieldProblem, HumanInputAnswer, HumanInputRequest, InvalidRequest,
+};
+pub(crate) use json_text::{parse_json, to_json_text};
+pub use limits::Limits;
+pub use plan::{BacklogEntry, BacklogProblem};
+pub use timestamp::Timestamp;

@@ -1,0 +1,38 @@
+//! How large a value may be. Larger ones are refused with the limit named, never cut.
+
+/// The bounds on what a store accepts.
+///
+/// They bound what callers hand in. What is already in a file is read whatever its size, up to
+/// [`Limits::ROW_BYTES`].
+///
+/// ```
+/// use autoforge_store::Limits;
+/// assert_eq!(Limits::DEPENDENCIES, 20);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Limits;
+
+impl Limits {
+    /// Characters (Unicode scalar values) of a category.
+    pub const CATEGORY_CHARS: usize = 100;
+    /// Characters (Unicode scalar values) of a feature's name.
+    pub const NAME_CHARS: usize = 255;
+    /// Bytes of a description, and of a prompt to a human.
+    pub const TEXT_BYTES: usize = 4 << 20;
+    /// Bytes of all steps of one feature together.
+    pub const STEPS_BYTES: usize = 4 << 20;
+    /// Steps of one feature.
+    pub const STEPS: usize = 10_000;
+    /// Dependencies of one feature.
+    pub const DEPENDENCIES: usize = 20;
+    /// Features created by one command.
+    pub const BULK: usize = 200_000;
+    /// Input fields in one request to a human.
+    pub const FIELDS: usize = 256;
+    /// Bytes of the fields of one request, or of one answer, as JSON.
+    pub const FIELDS_BYTES: usize = 1 << 20;
+    /// Bytes of one row, or of one value in it, that SQLite may handle.
+    pub const ROW_BYTES: i32 = 64 << 20;
+}
+
+const _: () = assert!(Limits::TEXT_BYTES + Limits::STEPS_BYTES < Limits::ROW_BYTES as usize);
