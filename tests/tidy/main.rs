@@ -1,0 +1,344 @@
+//! The rules of the source tree that no compiler checks: who may name whom, how long a function or
+//! a file may be, that no file is forgotten, and that DESIGN.md's invariants name tests that exist.
+//!
+//! To change a rule, change its table below. Every rule is a function from a tree to complaints;
+//! it is run on the real tree here, and on small wrong ones in `bites.rs`, to show that it bites.
+//! Rules see tokens, not lines: comments and strings may say anything.
+
+mod bites;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use source::{File, PathUse, Tree, functions, paths, starts_with, text};
+
+/// A module of the library and the modules to its left, which it may name.
+struct Layer {
+    module: &'static str,
+    may_name: &'static [&'static str],
+}
+
+/// `types ← error ← tx ← database ← command ← engine ← store`, `sync ← actor ← store`.
+const LAYERS: &[Layer] = &[
+    Layer { module: "types", may_name: &[] },
+    Layer { module: "sync", may_name: &[] },
+    Layer { module: "error", may_name: &["types"] },
+    Layer { module: "project", may_name: &["types", "error"] },
+    Layer { module: "tx", may_name: &["types", "error"] },
+    Layer { module: "database", may_name: &["types", "error", "tx"] },
+    Layer { module: "command", may_name: &["types", "error", "tx", "database"] },
+    Layer { module: "engine", may_name: &["types", "error", "tx", "database", "command"] },
+    Layer { module: "actor", may_name: &["sync"] },
+    Layer {
+        module: "store",
+        may_name: &[
+            "types", "error", "project", "tx", "database", "command", "engine", "sync", "actor",
+        ],
+    },
+    Layer { module: "testing", may_name: &["types", "error", "project", "command", "store"] },
+];
+
+/// `store ← orchestrator, mcp, cli`: they see the library as any other crate would, through what
+/// lib.rs exports, and never each other.
+const FRONT_ENDS: &[&str] = &["orchestrator", "mcp", "cli"];
+
+/// A path of another crate that only a few modules may name.
+struct Fence {
+    path: &'static [&'static str],
+    only_in: &'static [&'static str],
+    except: &'static [&'static str],
+    instead: &'static str,
+}
+
+const FENCES: &[Fence] = &[
+    Fence {
+        path: &["rusqlite"],
+        only_in: &["error", "tx", "database", "command", "engine"],
+        except: &[],
+        instead: "write a command, or a method in src/engine",
+    },
+    Fence { path: &["std", "sync"], only_in: &["sync"], except: &["Arc"], instead: USE_SYNC },
+    Fence { path: &["core", "sync"], only_in: &["sync"], except: &[], instead: USE_SYNC },
+    Fence { path: &["std", "thread"], only_in: &["sync"], except: &[], instead: USE_SYNC },
+    Fence { path: &["crossbeam_channel"], only_in: &["sync"], except: &[], instead: USE_SYNC },
+    Fence { path: &["parking_lot"], only_in: &["sync"], except: &[], instead: USE_SYNC },
+    Fence { path: &["once_cell"], only_in: &["sync"], except: &[], instead: USE_SYNC },
+    Fence { path: &["loom"], only_in: &["sync"], except: &[], instead: USE_SYNC },
+];
+
+const USE_SYNC: &str = "take it from `crate::sync`, which has a half for the models";
+
+/// Tokens that may stand nowhere, and what to do about them.
+const BANNED: &[(&[&str], &str)] = &[
+    (&["todo", "!"], "finish it, or return an error that says what is missing"),
+    (&["unimplemented", "!"], "finish it, or return an error that says what is missing"),
+    (&["dbg", "!"], "remove it, or use tracing"),
+    (&["#", "[", "ignore"], "assert today's behaviour with a FIXME, or remove the test"),
+];
+
+const FN_LINES: usize = 70;
+const FILE_LINES: usize = 600;
+
+type Rule = fn(&Tree) -> Vec<String>;
+
+#[test]
+fn imports_point_one_way() -> io::Result<()> {
+    check(import_direction)
+}
+
+#[test]
+fn fenced_crates_stay_in_their_modules() -> io::Result<()> {
+    check(fenced_paths)
+}
+
+#[test]
+fn functions_and_files_stay_short() -> io::Result<()> {
+    check(lengths)
+}
+
+#[test]
+fn lib_rs_is_a_contents_page() -> io::Result<()> {
+    check(functions_in_lib)
+}
+
+#[test]
+fn no_source_file_is_forgotten() -> io::Result<()> {
+    check(undeclared_files)
+}
+
+#[test]
+fn invariants_of_the_design_name_their_tests() -> io::Result<()> {
+    check(invariants)
+}
+
+#[test]
+fn nothing_unfinished_is_left() -> io::Result<()> {
+    check(banned_tokens)
+}
+
+fn check(rule: Rule) -> io::Result<()> {
+    let complaints = rule(&Tree::read()?);
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+    Ok(())
+}
+
+fn import_direction(tree: &Tree) -> Vec<String> {
+    let exports = Exports::of(tree);
+    let mut complaints = Vec::new();
+    for file in tree.library() {
+        let own = file.top();
+        let layer = LAYERS.iter().find(|layer| layer.module == own);
+        if layer.is_none() && !FRONT_ENDS.contains(&own) {
+            let what = format!("module `{own}` has no place in the order of imports");
+            complaints.push(file.complaint(
+                1,
+                &what,
+                "give it one in LAYERS in tests/tidy/main.rs",
+            ));
+            continue;
+        }
+        for path in paths(&file.shipped()) {
+            let Some((target, exported)) = exports.target(file, &path.segments) else { continue };
+            if target == own {
+                complaints.extend(other_group(file, &path));
+                continue;
+            }
+            let (allowed, instead) = match layer {
+                Some(layer) => (
+                    layer.may_name.contains(&target),
+                    format!("`{own}` may name [{}] only: move down what both need", list(layer)),
+                ),
+                None => (
+                    exported && !FRONT_ENDS.contains(&target),
+                    "a front end names what lib.rs exports, as `crate::Name`".to_owned(),
+                ),
+            };
+            if !allowed {
+                let what = format!("`{}` reaches into module `{target}`", path.segments.join("::"));
+                complaints.push(file.complaint(path.line, &what, &instead));
+            }
+        }
+    }
+    complaints
+}
+
+fn list(layer: &Layer) -> String {
+    layer.may_name.join(", ")
+}
+
+/// A file of one group of commands names no other group.
+fn other_group(file: &File, path: &PathUse<'_>) -> Option<String> {
+    let [own, group, ..] = file.module.as_slice() else { return None };
+    let ["crate", "command", other, _, ..] = path.segments.as_slice() else { return None };
+    (own == "command" && group != other).then(|| {
+        let what = format!("`{}` reaches into another group", path.segments.join("::"));
+        file.complaint(path.line, &what, "move SQL that both need to src/database")
+    })
+}
+
+/// What lib.rs exports.
+struct Exports<'a> {
+    /// The module that each re-exported name comes from.
+    names: BTreeMap<&'a str, &'a str>,
+    modules: BTreeSet<&'a str>,
+}
+
+impl<'a> Exports<'a> {
+    fn of(tree: &'a Tree) -> Self {
+        let mut exports = Self { names: BTreeMap::new(), modules: BTreeSet::new() };
+        let Some(lib) = tree.file("src/lib.rs") else { return exports };
+        let tokens = lib.tokens();
+        for path in paths(&tokens).iter().filter(|path| path.in_use) {
+            let local = path.segments.strip_prefix(&["crate"]).unwrap_or(&path.segments);
+            if let [module, .., name] = local {
+                exports.names.insert(name, module);
+            }
+        }
+        for at in (0..tokens.len()).filter(|&at| starts_with(&tokens, at, &["pub", "mod"])) {
+            exports.modules.insert(text(&tokens, at + 2));
+        }
+        exports
+    }
+
+    /// The module of ours that a path leads to, and whether lib.rs exports what it names.
+    fn target<'t>(&self, file: &File, segments: &[&'t str]) -> Option<(&'t str, bool)>
+    where
+        'a: 't,
+    {
+        let supers = segments.iter().take_while(|segment| **segment == "super").count();
+        let name = match segments {
+            ["crate", name, ..] => *name,
+            _ if supers > 0 && supers >= file.module.len() => *segments.get(supers)?,
+            _ => return None,
+        };
+        if FRONT_ENDS.contains(&name) || LAYERS.iter().any(|layer| layer.module == name) {
+            return Some((name, self.modules.contains(name)));
+        }
+        self.names.get(name).map(|module| (*module, true))
+    }
+}
+
+fn fenced_paths(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in &tree.files {
+        for path in paths(&file.shipped()) {
+            // A lone word is a path only in a `use`: elsewhere it may be any variable.
+            if path.segments.len() == 1 && !path.in_use {
+                continue;
+            }
+            for fence in FENCES.iter().filter(|fence| !fence.only_in.contains(&file.top())) {
+                let Some(rest) = path.segments.strip_prefix(fence.path) else { continue };
+                if !rest.first().is_some_and(|name| fence.except.contains(name)) {
+                    let what = format!("names `{}`", path.segments.join("::"));
+                    complaints.push(file.complaint(path.line, &what, fence.instead));
+                }
+            }
+        }
+    }
+    complaints
+}
+
+fn lengths(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in &tree.files {
+        let lines = file.text.lines().count();
+        if lines > FILE_LINES {
+            let what = format!("{lines} lines in a file, more than {FILE_LINES}");
+            complaints.push(file.complaint(lines, &what, "split it by what its parts are about"));
+        }
+        for function in functions(&file.shipped()) {
+            let lines = function.last - function.first + 1;
+            if lines > FN_LINES {
+                let what = format!("{lines} lines in fn `{}`, more than {FN_LINES}", function.name);
+                let instead = "give its steps names of their own";
+                complaints.push(file.complaint(function.first, &what, instead));
+            }
+        }
+    }
+    complaints
+}
+
+fn functions_in_lib(tree: &Tree) -> Vec<String> {
+    let Some(lib) = tree.file("src/lib.rs") else { return Vec::new() };
+    let instead = "move it to the module that it belongs to, and re-export it";
+    functions(&lib.tokens())
+        .iter()
+        .map(|function| lib.complaint(function.first, &format!("fn `{}`", function.name), instead))
+        .collect()
+}
+
+fn undeclared_files(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in tree.library() {
+        let Some((name, parents)) = file.module.split_last() else { continue };
+        let parent = match parents {
+            [] => "src/lib.rs".to_owned(),
+            _ => format!("src/{}.rs", parents.join("/")),
+        };
+        let declared = tree.file(&parent).is_some_and(|parent| {
+            let tokens = parent.tokens();
+            (0..tokens.len()).any(|at| starts_with(&tokens, at, &["mod", name, ";"]))
+        });
+        if !declared {
+            let instead = format!("write `mod {name};` in {parent}, or remove the file");
+            complaints.push(file.complaint(1, "no module declares this file", &instead));
+        }
+    }
+    complaints
+}
+
+fn invariants(tree: &Tree) -> Vec<String> {
+    let Some(design) = &tree.design else { return Vec::new() };
+    let tests: BTreeSet<&str> = tree.files.iter().flat_map(File::test_names).collect();
+    let mut complaints = Vec::new();
+    let mut last = 0_u32;
+    for (index, row) in design.lines().enumerate() {
+        let Some((number, guards)) = invariant_row(row) else { continue };
+        let mut complain = |what: String, instead: &str| {
+            complaints.push(format!("DESIGN.md:{}: {what}. Instead: {instead}.", index + 1));
+        };
+        if number != last + 1 {
+            complain(format!("I{number} follows I{last}"), "number them without gaps");
+        }
+        last = number;
+        // Every second piece of a text split at its backticks stands between two.
+        let mut named = guards.split('`').skip(1).step_by(2).peekable();
+        if named.peek().is_none() {
+            let instead = "name one in the last column, in backticks";
+            complain(format!("I{number} names no test"), instead);
+        }
+        for name in named {
+            if !name.rsplit("::").next().is_some_and(|name| tests.contains(name)) {
+                let what = format!("I{number} names `{name}`, but no #[test] has that name");
+                complain(what, "name the test that guards it now, or write it");
+            }
+        }
+    }
+    if last == 0 {
+        let instead = "a table with rows `| I1 | statement | guard | `a_test` |`";
+        complaints.push(format!("DESIGN.md:1: no invariants. Instead: {instead}."));
+    }
+    complaints
+}
+
+/// The number and the last column of a row `| I1 | statement | guard | tests |`.
+fn invariant_row(row: &str) -> Option<(u32, &str)> {
+    let mut cells = row.trim().strip_prefix('|')?.strip_suffix('|')?.split('|');
+    let number = cells.next()?.trim().strip_prefix('I')?.parse().ok()?;
+    Some((number, cells.nth(2).map_or("", |guard| cells.next_back().unwrap_or(guard))))
+}
+
+fn banned_tokens(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in &tree.files {
+        let tokens = file.tokens();
+        for (at, token) in tokens.iter().enumerate() {
+            let banned = BANNED.iter().filter(|(words, _)| starts_with(&tokens, at, words));
+            complaints.extend(banned.map(|(words, instead)| {
+                file.complaint(token.line, &format!("`{}`", words.concat()), instead)
+            }));
+        }
+    }
+    complaints
+}
