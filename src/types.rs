@@ -16,11 +16,12 @@ pub use feature::{
     Feature, FeatureId, FeatureSummary, InvalidFeature, NewFeature, PlannedFeature, Revision,
     Status, Steps,
 };
+pub(crate) use feature::{check_category, check_description, check_name, check_steps, ids_json};
 pub use graph::{DependencyGraph, GraphNode};
 pub use human_input::{
     AnswerProblem, FieldProblem, HumanInputAnswer, HumanInputRequest, InvalidRequest,
 };
 pub(crate) use json_text::{parse_json, to_json_text};
 pub use limits::Limits;
-pub use plan::{BacklogEntry, BacklogProblem};
+pub use plan::{BacklogEntry, BacklogProblem, EntryProblem};
 pub use timestamp::Timestamp;

@@ -413,4 +413,3 @@ fn check_bytes(field: &'static str, bytes: usize, max: usize) -> Result<(), Inva
 pub(crate) fn ids_json(ids: &[FeatureId]) -> Value {
     Value::Array(ids.iter().map(|id| Value::from(id.get())).collect())
 }
-

@@ -31,7 +31,7 @@ impl Limits {
     pub const FIELDS: usize = 256;
     /// Bytes of the fields of one request, or of one answer, as JSON.
     pub const FIELDS_BYTES: usize = 1 << 20;
-    /// Bytes of one row, or of one value in it, that SQLite may handle.
+    /// Bytes of one row, or of one value in it, that `SQLite` may handle.
     pub const ROW_BYTES: i32 = 64 << 20;
 }
 

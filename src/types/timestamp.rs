@@ -48,7 +48,7 @@ impl Timestamp {
     /// `YYYYMMDD_HHMMSS` in the machine's time zone: how names of backups carry a time.
     #[must_use]
     pub fn to_file_stamp(self) -> String {
-        format!("{}", self.0.to_zoned(TimeZone::system()).strftime("%Y%m%d_%H%M%S"))
+        format!("{}", self.0.to_zoned_datetime(TimeZone::system()).strftime("%Y%m%d_%H%M%S"))
     }
 }
 

@@ -1,0 +1,151 @@
+//! The actor: one thread that takes jobs from a mailbox and has a storage carry them out in groups.
+//!
+//! The loop knows neither SQLite nor commands. It decides what runs when:
+//!
+//! - Whatever has queued while the last group ran is the next group. There is no timer that lingers.
+//! - Reads run at once, each group of them on one snapshot; they never wait for the write lock.
+//! - Writes wait in a line. When the storage says that somebody else holds the lock, the loop tries
+//!   again itself after a short pause, and goes on serving reads meanwhile.
+//! - The line is bounded. A full line leaves the writing lane of the mailbox alone, which makes
+//!   writers wait; readers do not notice.
+//! - When the last sender is gone, all that was accepted is still carried out; then it ends.
+
+mod cache;
+mod reply;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub(crate) use cache::{Cache, Handle, Resident, Resource};
+pub(crate) use reply::{Answerer, Asker, Outcome, slot};
+
+use crate::sync::{Lane, Patience, Received, Receiver, sleep};
+
+/// Jobs in the line at most.
+const LINE_MAX: usize = 1024;
+/// Jobs carried out in one transaction at most.
+const GROUP_MAX: usize = 256;
+
+/// Whether a storage got what it needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The jobs it took from the queue are answered.
+    Done,
+    /// Somebody else is in the way; the queue is as it was.
+    Blocked,
+}
+
+/// What carries out the jobs. Every job taken from a queue is answered or dropped by its owner's
+/// choice before the method returns.
+pub(crate) trait Storage<J> {
+    /// Carries out reads from the front of the queue, at most `max`, on one snapshot.
+    fn read(&mut self, queue: &mut VecDeque<J>, max: usize) -> Progress;
+    /// Carries out jobs of any kind from the front of the queue, at most `max`, in one transaction,
+    /// and answers them only after it is durable.
+    fn write(&mut self, queue: &mut VecDeque<J>, max: usize) -> Progress;
+    /// Answers and removes the jobs that have waited long enough.
+    fn expire(&mut self, queue: &mut VecDeque<J>);
+    /// Housekeeping while there is nothing to do.
+    fn idle(&mut self);
+}
+
+/// Serves the mailbox until its last sender is gone and all it accepted is answered.
+pub(crate) fn serve<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S) {
+    let mut queues = Queues { reads: VecDeque::new(), line: VecDeque::new() };
+    let mut pause = Pause::new();
+    let mut progress = Progress::Done;
+    let mut open = true;
+    while open || !queues.is_empty() {
+        if open {
+            open = match progress {
+                Progress::Blocked => queues.wait(mailbox, Patience::Retry(pause.next())),
+                Progress::Done if queues.is_empty() => queues.wait(mailbox, Patience::Idle),
+                Progress::Done => true,
+            };
+            queues.gather(mailbox);
+        } else if progress == Progress::Blocked {
+            sleep(pause.next());
+        }
+        if open && queues.is_empty() {
+            storage.idle();
+        }
+        progress = queues.advance(storage);
+        if progress == Progress::Done {
+            pause = Pause::new();
+        }
+    }
+}
+
+/// What was taken from the mailbox and waits for its turn.
+struct Queues<J> {
+    reads: VecDeque<J>,
+    /// Jobs for the write lock, in the order of the writing lane.
+    line: VecDeque<J>,
+}
+
+impl<J> Queues<J> {
+    fn is_empty(&self) -> bool {
+        self.reads.is_empty() && self.line.is_empty()
+    }
+
+    /// Waits for a message; `false` once the last sender is gone and nothing is left.
+    fn wait(&mut self, mailbox: &Receiver<J>, patience: Patience) -> bool {
+        match mailbox.recv(self.line.len() < LINE_MAX, patience) {
+            Received::Read(job) => self.reads.push_back(job),
+            Received::Write(job) => self.line.push_back(job),
+            Received::Nothing => {}
+            Received::Disconnected => return false,
+        }
+        true
+    }
+
+    /// Takes what has queued meanwhile, from both lanes, so that neither starves the other.
+    fn gather(&mut self, mailbox: &Receiver<J>) {
+        while self.reads.len() < GROUP_MAX
+            && let Some(job) = mailbox.try_recv(Lane::Read)
+        {
+            self.reads.push_back(job);
+        }
+        while self.line.len() < LINE_MAX
+            && let Some(job) = mailbox.try_recv(Lane::Write)
+        {
+            self.line.push_back(job);
+        }
+    }
+
+    /// Carries out one group of reads and one of writes; `Blocked` where anything has to wait.
+    fn advance<S: Storage<J>>(&mut self, storage: &mut S) -> Progress {
+        let mut progress = Progress::Done;
+        if !self.reads.is_empty() && storage.read(&mut self.reads, GROUP_MAX) == Progress::Blocked {
+            storage.expire(&mut self.reads);
+            progress = Progress::Blocked;
+        }
+        if !self.line.is_empty() && storage.write(&mut self.line, GROUP_MAX) == Progress::Blocked {
+            storage.expire(&mut self.line);
+            progress = Progress::Blocked;
+        }
+        progress
+    }
+}
+
+/// The pauses between attempts at a lock that somebody else holds: short at first, since most
+/// holders are gone within a millisecond, and never the same twice, so that waiters fall out of
+/// step.
+struct Pause {
+    ceiling: Duration,
+}
+
+impl Pause {
+    const FIRST: Duration = Duration::from_micros(100);
+    const LAST: Duration = Duration::from_millis(4);
+
+    fn new() -> Self {
+        Self { ceiling: Self::FIRST }
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.ceiling.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.ceiling = (self.ceiling * 2).min(Self::LAST);
+        pause
+    }
+}

@@ -1,0 +1,217 @@
+//! The slot in which a caller gets its answer.
+//!
+//! One lock guards the whole life of a request, so "has it started?", "has the caller left?" and
+//! "is there an answer?" are never out of step: a request that its caller gave up before it started
+//! never runs, and one that has started is always answered or reported as lost.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use crate::sync::{Condvar, Mutex};
+
+#[derive(Debug)]
+enum State<T> {
+    /// Handed in; nobody has begun.
+    Queued,
+    /// The caller left before anybody began: it must never run.
+    Withdrawn,
+    /// Being worked on; the caller may leave, the work goes on.
+    Started,
+    /// Done.
+    Answered(T),
+    /// The other end is gone without an answer.
+    Lost {
+        /// It had begun.
+        started: bool,
+    },
+    /// The caller has its answer.
+    Taken,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    inner: Mutex<Inner<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    state: State<T>,
+    waker: Option<Waker>,
+}
+
+impl<T> Slot<T> {
+    /// Ends the request and wakes its caller. The waker runs after the lock is let go: it may do
+    /// anything, dropping the caller's end included.
+    fn finish(&self, end: impl FnOnce(&State<T>) -> Option<State<T>>) {
+        let waker = {
+            let mut inner = self.inner.lock();
+            let Some(state) = end(&inner.state) else { return };
+            inner.state = state;
+            self.changed.notify_all();
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Inner<T> {
+    /// The outcome, once there is one.
+    fn take(&mut self) -> Option<Outcome<T>> {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Answered(answer) => Some(Outcome::Answer(answer)),
+            State::Lost { started } => Some(Outcome::Lost { started }),
+            State::Withdrawn => Some(Outcome::Withdrawn),
+            State::Taken => Some(Outcome::Lost { started: true }),
+            unfinished @ (State::Queued | State::Started) => {
+                self.state = unfinished;
+                None
+            }
+        }
+    }
+}
+
+/// How a request ended for its caller.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome<T> {
+    /// With an answer.
+    Answer(T),
+    /// The caller left before it began; it never runs.
+    Withdrawn,
+    /// The actor ended without an answer.
+    Lost {
+        /// It had begun, so its effect is unknown.
+        started: bool,
+    },
+    /// The caller left while it ran; its effect is unknown.
+    Abandoned,
+}
+
+/// Makes a slot: the caller's end and the actor's.
+pub(crate) fn slot<T>() -> (Asker<T>, Answerer<T>) {
+    let slot = Arc::new(Slot {
+        inner: Mutex::new(Inner { state: State::Queued, waker: None }),
+        changed: Condvar::new(),
+    });
+    (Asker(Arc::clone(&slot)), Answerer(slot))
+}
+
+/// The caller's end. Dropping it withdraws a request that has not started.
+#[derive(Debug)]
+pub(crate) struct Asker<T>(Arc<Slot<T>>);
+
+impl<T> Asker<T> {
+    /// Waits for the end.
+    pub(crate) fn wait(self) -> Outcome<T> {
+        let mut inner = self.0.inner.lock();
+        loop {
+            if let Some(outcome) = inner.take() {
+                return outcome;
+            }
+            self.0.changed.wait(&mut inner);
+        }
+    }
+
+    /// Waits for the end until `deadline`, then leaves.
+    #[cfg(not(all(test, autoforge_loom)))]
+    pub(crate) fn wait_until(self, deadline: Instant) -> Outcome<T> {
+        let mut inner = self.0.inner.lock();
+        loop {
+            if let Some(outcome) = inner.take() {
+                return outcome;
+            }
+            if self.0.changed.wait_until(&mut inner, deadline).timed_out() {
+                drop(inner);
+                return self.leave();
+            }
+        }
+    }
+
+    /// loom knows no time: every deadline may have passed at once.
+    #[cfg(all(test, autoforge_loom))]
+    pub(crate) fn wait_until(self, _deadline: Instant) -> Outcome<T> {
+        self.leave()
+    }
+
+    /// Stops waiting: a request that has not started is withdrawn.
+    fn leave(self) -> Outcome<T> {
+        let mut inner = self.0.inner.lock();
+        if let Some(outcome) = inner.take() {
+            return outcome;
+        }
+        match inner.state {
+            State::Started => Outcome::Abandoned,
+            _ => {
+                inner.state = State::Withdrawn;
+                Outcome::Withdrawn
+            }
+        }
+    }
+}
+
+impl<T> Future for Asker<T> {
+    type Output = Outcome<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        let mut inner = self.0.inner.lock();
+        if let Some(outcome) = inner.take() {
+            return Poll::Ready(outcome);
+        }
+        match &mut inner.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Asker<T> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner.lock();
+        inner.waker = None;
+        if matches!(inner.state, State::Queued) {
+            inner.state = State::Withdrawn;
+        }
+    }
+}
+
+/// The actor's end. Dropping it without an answer tells the caller so.
+#[derive(Debug)]
+pub(crate) struct Answerer<T>(Arc<Slot<T>>);
+
+impl<T> Answerer<T> {
+    /// Begins the work; `false` where the caller has left and nothing must be done.
+    pub(crate) fn start(&self) -> bool {
+        let mut inner = self.0.inner.lock();
+        match inner.state {
+            State::Queued => {
+                inner.state = State::Started;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Answers, whether or not anybody still waits.
+    pub(crate) fn answer(self, answer: T) {
+        self.0.finish(|state| match state {
+            State::Queued | State::Started => Some(State::Answered(answer)),
+            _ => None,
+        });
+    }
+}
+
+impl<T> Drop for Answerer<T> {
+    fn drop(&mut self) {
+        self.0.finish(|state| match state {
+            State::Queued => Some(State::Lost { started: false }),
+            State::Started => Some(State::Lost { started: true }),
+            _ => None,
+        });
+    }
+}

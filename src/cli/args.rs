@@ -1,0 +1,57 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Storage that lets many AI coding agents work on one project at once.
+#[derive(Debug, Parser)]
+#[command(name = "autoforge-store", version, about)]
+pub struct Arguments {
+    /// The project's folder. Default: $PROJECT_DIR, else the nearest folder above that has a
+    /// features.db.
+    #[arg(long, short = 'C', global = true, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print JSON in a versioned envelope.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How the MCP server is started.
+#[derive(Debug, Clone, Default)]
+pub struct ServeOptions {
+    /// The project's folder; `None` means $PROJECT_DIR, else the current folder.
+    pub project_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve MCP over stdin and stdout, for agents.
+    Mcp,
+    /// Show the problem solved: many agents, one of them killed, one backlog, verified.
+    Demo(DemoArgs),
+    /// A worker of the demonstration.
+    #[command(hide = true)]
+    DemoWorker(DemoWorkerArgs),
+    /// Check a project's database and everything around it.
+    Doctor(DoctorArgs),
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to make the project. Default: a new temporary folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) project: Option<PathBuf>,
+}
+
+/// Options of a demonstration's worker.
+#[derive(Debug, Args)]
+pub(crate) struct DemoWorkerArgs {}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {}

@@ -1,0 +1,182 @@
+//! Features: looking at them, choosing, claiming, judging, creating and changing them.
+
+mod claim;
+mod create;
+mod delete;
+mod import;
+mod list;
+mod schedule;
+mod update;
+mod verdict;
+
+pub use claim::{Claim, ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, MarkInProgress};
+pub use create::{BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures};
+pub use delete::{DeleteFeature, DeletedFeature};
+pub use import::{ImportBacklog, ImportRefusal};
+pub use list::{
+    Board, BoardEntry, GetBoard, GetFeature, GetStats, GetSummary, ListFeatures, Stats,
+};
+pub use schedule::{
+    Blocked, BlockedFeature, GetBlocked, GetGraph, GetReady, Graph, GraphEntry, Ready,
+};
+pub use update::{FeatureChanges, UpdateFeature, UpdateRefusal};
+pub use verdict::{MarkFailing, MarkPassing, PassedFeature, SkipFeature, SkippedFeature};
+
+use crate::error::{Failure, Refusal};
+use crate::tx::{Access, Tx};
+use crate::types::{DependencyGraph, Feature, FeatureId, Limits};
+
+/// Why a command on one feature changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeatureRefusal {
+    /// There is no such feature.
+    #[error("feature {id} does not exist")]
+    NotFound {
+        /// The id that was asked for.
+        id: FeatureId,
+    },
+    /// The feature is done.
+    #[error("feature {id} passes already")]
+    AlreadyPassing {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// Somebody works on the feature.
+    #[error("feature {id} is already in progress")]
+    AlreadyInProgress {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// The feature waits for an answer from a human.
+    #[error("feature {id} is waiting for human input")]
+    WaitingForHuman {
+        /// Which one.
+        id: FeatureId,
+    },
+}
+
+impl Refusal for FeatureRefusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::AlreadyPassing { .. } => "already_passing",
+            Self::AlreadyInProgress { .. } => "already_in_progress",
+            Self::WaitingForHuman { .. } => "waiting_for_human",
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        matches!(self, Self::AlreadyInProgress { .. } | Self::WaitingForHuman { .. })
+    }
+
+    fn features(&self) -> Vec<FeatureId> {
+        match *self {
+            Self::NotFound { id }
+            | Self::AlreadyPassing { id }
+            | Self::AlreadyInProgress { id }
+            | Self::WaitingForHuman { id } => vec![id],
+        }
+    }
+}
+
+/// The feature, or a refusal that it does not exist.
+fn existing<A: Access>(tx: &Tx<'_, A>, id: FeatureId) -> Result<Feature, Failure<FeatureRefusal>> {
+    tx.feature(id)?.ok_or(Failure::Refused(FeatureRefusal::NotFound { id }))
+}
+
+/// Why a list of dependencies is refused. Every command that takes one applies the same rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DependencyProblem {
+    /// A feature cannot wait for itself.
+    #[error("feature {id} cannot depend on itself")]
+    Itself {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// There are too many.
+    #[error("{count} dependencies are more than the {max} that a feature may have")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// One is named twice.
+    #[error("dependency {id} is named twice")]
+    Repeated {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// Some do not exist.
+    #[error("these dependencies do not exist: {}", list(.ids))]
+    Unknown {
+        /// All that do not exist.
+        ids: Vec<FeatureId>,
+    },
+    /// The feature would wait for itself through others.
+    #[error("feature {id} cannot depend on {dependency}, which itself waits for {id}")]
+    Cycle {
+        /// The feature.
+        id: FeatureId,
+        /// The dependency that closes the cycle.
+        dependency: FeatureId,
+    },
+}
+
+impl Refusal for DependencyProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Itself { .. } => "depends_on_itself",
+            Self::TooMany { .. } => "too_many_dependencies",
+            Self::Repeated { .. } => "repeated_dependency",
+            Self::Unknown { .. } => "unknown_dependency",
+            Self::Cycle { .. } => "dependency_cycle",
+        }
+    }
+
+    fn features(&self) -> Vec<FeatureId> {
+        match self {
+            Self::Itself { id } | Self::Repeated { id } => vec![*id],
+            Self::TooMany { .. } => Vec::new(),
+            Self::Unknown { ids } => ids.clone(),
+            Self::Cycle { id, dependency } => vec![*id, *dependency],
+        }
+    }
+}
+
+pub(super) fn list(ids: &[FeatureId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks what the dependencies of `id` shall become, against the graph as it is, and gives them
+/// sorted.
+pub(super) fn checked_dependencies(
+    graph: &DependencyGraph,
+    id: FeatureId,
+    wanted: &[FeatureId],
+) -> Result<Vec<FeatureId>, DependencyProblem> {
+    if wanted.contains(&id) {
+        return Err(DependencyProblem::Itself { id });
+    }
+    if wanted.len() > Limits::DEPENDENCIES {
+        return Err(DependencyProblem::TooMany { count: wanted.len(), max: Limits::DEPENDENCIES });
+    }
+    let mut sorted = wanted.to_vec();
+    sorted.sort_unstable();
+    if let Some([repeated, _]) = sorted
+        .windows(2)
+        .find_map(|pair| <[FeatureId; 2]>::try_from(pair).ok().filter(|[a, b]| a == b))
+    {
+        return Err(DependencyProblem::Repeated { id: repeated });
+    }
+    let unknown: Vec<_> = sorted.iter().copied().filter(|d| !graph.contains(*d)).collect();
+    if !unknown.is_empty() {
+        return Err(DependencyProblem::Unknown { ids: unknown });
+    }
+    match sorted.iter().find(|dependency| graph.closes_cycle(id, **dependency)) {
+        Some(&dependency) => Err(DependencyProblem::Cycle { id, dependency }),
+        None => Ok(sorted),
+    }
+}

@@ -1,0 +1,52 @@
+//! Deleting a feature.
+
+use super::{FeatureRefusal, existing};
+use crate::command::Command;
+use crate::database::Features;
+use crate::error::Failure;
+use crate::tx::{Tx, Write};
+use crate::types::{Feature, FeatureId};
+
+/// A feature that is gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeletedFeature {
+    /// What it was.
+    pub feature: Feature,
+    /// The features that waited for it and no longer do, by id.
+    pub released: Vec<FeatureId>,
+}
+
+/// Deletes a feature and takes it out of the dependencies of all others. Its id is never given out
+/// again.
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteFeature {
+    /// Which one.
+    pub id: FeatureId,
+    /// Delete it even while somebody works on it.
+    pub force: bool,
+}
+
+impl Command for DeleteFeature {
+    const NAME: &'static str = "delete_feature";
+    type Database = Features;
+    type Access = Write;
+    type Output = DeletedFeature;
+    type Rejection = FeatureRefusal;
+
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<DeletedFeature, Failure<FeatureRefusal>> {
+        let id = self.id;
+        let feature = existing(tx, id)?;
+        if feature.in_progress && !self.force {
+            return Err(Failure::Refused(FeatureRefusal::AlreadyInProgress { id }));
+        }
+        let graph = tx.dependency_graph()?;
+        let released = graph.dependents(id);
+        for node in graph.nodes().iter().filter(|node| node.dependencies.contains(&id)) {
+            let rest: Vec<_> = node.dependencies.iter().copied().filter(|d| *d != id).collect();
+            tx.set_dependencies(node.id, &rest)?;
+        }
+        tx.execute("DELETE FROM features WHERE id = ?1", [id.get()])?;
+        tx.raise_feature_id_floor(id)?;
+        Ok(DeletedFeature { feature, released })
+    }
+}

@@ -1,0 +1,99 @@
+//! Importing a whole backlog.
+
+use super::{DependencyProblem, checked_dependencies};
+use crate::command::Command;
+use crate::database::Features;
+use crate::error::{Failure, Refusal};
+use crate::tx::{FeatureRow, Tx, Write};
+use crate::types::{BacklogEntry, DependencyGraph, FeatureId, GraphNode};
+
+/// Why a backlog was not imported; nothing was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportRefusal {
+    /// The project has features already.
+    #[error(
+        "the project has {count} features already; a backlog is imported into an empty one only"
+    )]
+    NotEmpty {
+        /// How many.
+        count: i64,
+    },
+    /// The dependencies of an entry are refused.
+    #[error("entry {index} (feature {id}): {problem}")]
+    Entry {
+        /// Its position in the list, from 0.
+        index: usize,
+        /// Its id.
+        id: FeatureId,
+        /// What is wrong.
+        problem: DependencyProblem,
+    },
+}
+
+impl Refusal for ImportRefusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotEmpty { .. } => "not_empty",
+            Self::Entry { problem, .. } => problem.code(),
+        }
+    }
+
+    fn features(&self) -> Vec<FeatureId> {
+        match self {
+            Self::NotEmpty { .. } => Vec::new(),
+            Self::Entry { id, .. } => vec![*id],
+        }
+    }
+}
+
+/// Imports a list of features into a project that has none, with the ids, priorities and states of
+/// the list; gives their number. Of several processes at once exactly one imports.
+#[derive(Debug, Clone)]
+pub struct ImportBacklog {
+    /// The list, from [`BacklogEntry::parse_list`].
+    pub entries: Vec<BacklogEntry>,
+}
+
+impl Command for ImportBacklog {
+    const NAME: &'static str = "import_backlog";
+    type Database = Features;
+    type Access = Write;
+    type Output = usize;
+    type Rejection = ImportRefusal;
+
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<usize, Failure<ImportRefusal>> {
+        let count = tx.first("SELECT count(*) FROM features", [], |row| row.get(0))?.unwrap_or(0);
+        if count > 0 {
+            return Err(Failure::Refused(ImportRefusal::NotEmpty { count }));
+        }
+        let graph = DependencyGraph::new(self.entries.iter().map(|entry| GraphNode {
+            id: entry.id,
+            priority: entry.priority,
+            passes: entry.passes,
+            in_progress: entry.in_progress,
+            needs_human_input: entry.needs_human_input,
+            dependencies: entry.dependencies.clone(),
+        }));
+        for (index, entry) in self.entries.iter().enumerate() {
+            let id = entry.id;
+            let dependencies = checked_dependencies(&graph, id, &entry.dependencies)
+                .map_err(|problem| Failure::Refused(ImportRefusal::Entry { index, id, problem }))?;
+            tx.insert_feature(&FeatureRow {
+                id,
+                priority: entry.priority,
+                category: &entry.category,
+                name: &entry.name,
+                description: &entry.description,
+                steps: &entry.steps.to_json(),
+                passes: entry.passes,
+                in_progress: entry.in_progress,
+                dependencies: &dependencies,
+                needs_human_input: entry.needs_human_input,
+                human_input_request: entry.human_input_request.as_ref(),
+                human_input_response: entry.human_input_response.as_ref(),
+            })?;
+        }
+        Ok(self.entries.len())
+    }
+}

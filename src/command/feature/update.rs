@@ -1,0 +1,209 @@
+//! Changing what a feature says.
+
+use serde_json::json;
+
+use super::{DependencyProblem, FeatureRefusal, checked_dependencies, existing};
+use crate::command::Command;
+use crate::database::Features;
+use crate::error::{Failure, Refusal};
+use crate::tx::{Tx, Write};
+use crate::types::{
+    Feature, FeatureId, InvalidFeature, Revision, Steps, check_category, check_description,
+    check_name, check_steps, to_json_text,
+};
+
+/// The parts of a feature that are to change; `None` leaves a part as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeatureChanges {
+    /// What it belongs to.
+    pub category: Option<String>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// What it should do.
+    pub description: Option<String>,
+    /// How to build and check it.
+    pub steps: Option<Vec<String>>,
+    /// Lower is sooner; at least 1, and no other feature's.
+    pub priority: Option<i64>,
+    /// The features that must pass first; empty for none.
+    pub dependencies: Option<Vec<FeatureId>>,
+}
+
+/// Why a feature was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateRefusal {
+    /// It does not exist, or it passes.
+    #[error(transparent)]
+    Feature(#[from] FeatureRefusal),
+    /// A text is empty or too large.
+    #[error(transparent)]
+    Invalid(#[from] InvalidFeature),
+    /// The dependencies are refused.
+    #[error(transparent)]
+    Dependencies(#[from] DependencyProblem),
+    /// The priority is below 1.
+    #[error("a priority must be at least 1, not {priority}")]
+    PriorityTooLow {
+        /// What was asked for.
+        priority: i64,
+    },
+    /// The priority belongs to another feature.
+    #[error("priority {priority} belongs to feature {holder} already")]
+    PriorityTaken {
+        /// The priority.
+        priority: i64,
+        /// The feature that has it.
+        holder: FeatureId,
+    },
+    /// Somebody changed the feature since the caller read it.
+    #[error("feature {id} was changed meanwhile (revision {found}, not {expected}); read it again")]
+    Conflict {
+        /// The feature.
+        id: FeatureId,
+        /// What the caller has read.
+        expected: Revision,
+        /// What the file holds.
+        found: Revision,
+    },
+}
+
+impl Refusal for UpdateRefusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Feature(refusal) => refusal.code(),
+            Self::Invalid(_) => "invalid_feature",
+            Self::Dependencies(problem) => problem.code(),
+            Self::PriorityTooLow { .. } => "priority_too_low",
+            Self::PriorityTaken { .. } => "priority_taken",
+            Self::Conflict { .. } => "conflict",
+        }
+    }
+
+    fn features(&self) -> Vec<FeatureId> {
+        match self {
+            Self::Feature(refusal) => refusal.features(),
+            Self::Dependencies(problem) => problem.features(),
+            Self::PriorityTaken { holder, .. } => vec![*holder],
+            Self::Conflict { id, .. } => vec![*id],
+            Self::Invalid(_) | Self::PriorityTooLow { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Changes a feature that does not pass yet, and gives it as it is afterwards.
+#[derive(Debug, Clone)]
+pub struct UpdateFeature {
+    /// Which one.
+    pub id: FeatureId,
+    /// What changes.
+    pub changes: FeatureChanges,
+    /// Refuse with [`UpdateRefusal::Conflict`] unless the feature is still at this revision.
+    pub expected: Option<Revision>,
+}
+
+impl Command for UpdateFeature {
+    const NAME: &'static str = "update_feature";
+    type Database = Features;
+    type Access = Write;
+    type Output = Feature;
+    type Rejection = UpdateRefusal;
+
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<UpdateRefusal>> {
+        let refuse = |refusal: UpdateRefusal| Failure::Refused(refusal);
+        let before = match existing(tx, self.id) {
+            Ok(feature) => feature,
+            Err(Failure::Refused(refusal)) => return Err(refuse(refusal.into())),
+            Err(Failure::Sqlite(fault)) => return Err(fault.into()),
+        };
+        let (id, found) = (self.id, before.revision());
+        if let Some(expected) = self.expected.filter(|expected| *expected != found) {
+            return Err(refuse(UpdateRefusal::Conflict { id, expected, found }));
+        }
+        if before.passes {
+            return Err(refuse(FeatureRefusal::AlreadyPassing { id }.into()));
+        }
+        let after = self.changes.applied_to(before).map_err(|invalid| refuse(invalid.into()))?;
+        if let Some(priority) = self.changes.priority {
+            self.check_priority(tx, priority)?;
+        }
+        let dependencies = match &self.changes.dependencies {
+            Some(wanted) => checked_dependencies(&tx.dependency_graph()?, id, wanted)
+                .map_err(|problem| refuse(problem.into()))?,
+            None => after.dependencies.clone(),
+        };
+        let after = Feature { dependencies, ..after };
+        self.write(tx, &after)?;
+        Ok(after)
+    }
+}
+
+impl UpdateFeature {
+    fn check_priority(
+        &self,
+        tx: &Tx<'_, Write>,
+        priority: i64,
+    ) -> Result<(), Failure<UpdateRefusal>> {
+        if priority < 1 {
+            return Err(Failure::Refused(UpdateRefusal::PriorityTooLow { priority }));
+        }
+        match tx.priority_holder(priority, priority)? {
+            Some((holder, _)) if holder != self.id => {
+                Err(Failure::Refused(UpdateRefusal::PriorityTaken { priority, holder }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what was asked to change and nothing else: what a column held that could not be
+    /// read stays.
+    fn write(&self, tx: &Tx<'_, Write>, after: &Feature) -> rusqlite::Result<()> {
+        let id = self.id.get();
+        if self.changes.category.is_some() {
+            tx.execute("UPDATE features SET category = ?2 WHERE id = ?1", (id, &after.category))?;
+        }
+        if self.changes.name.is_some() {
+            tx.execute("UPDATE features SET name = ?2 WHERE id = ?1", (id, &after.name))?;
+        }
+        if self.changes.description.is_some() {
+            tx.execute(
+                "UPDATE features SET description = ?2 WHERE id = ?1",
+                (id, &after.description),
+            )?;
+        }
+        if self.changes.steps.is_some() {
+            let steps = to_json_text(&after.steps.to_json());
+            tx.execute("UPDATE features SET steps = ?2 WHERE id = ?1", (id, steps))?;
+        }
+        if self.changes.priority.is_some() {
+            tx.execute("UPDATE features SET priority = ?2 WHERE id = ?1", (id, after.priority))?;
+        }
+        if self.changes.dependencies.is_some() {
+            tx.set_dependencies(self.id, &after.dependencies)?;
+        }
+        Ok(())
+    }
+}
+
+impl FeatureChanges {
+    fn applied_to(&self, before: Feature) -> Result<Feature, InvalidFeature> {
+        let mut after = before;
+        if let Some(category) = &self.category {
+            after.category = check_category(category.clone())?;
+        }
+        if let Some(name) = &self.name {
+            after.name = check_name(name.clone())?;
+        }
+        if let Some(description) = &self.description {
+            after.description = check_description(description.clone())?;
+        }
+        if let Some(steps) = &self.steps {
+            check_steps(steps)?;
+            after.steps = Steps::from(json!(steps));
+        }
+        if let Some(priority) = self.priority {
+            after.priority = priority;
+        }
+        Ok(after)
+    }
+}

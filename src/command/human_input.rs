@@ -1,0 +1,168 @@
+//! Questions to a human, and their answers.
+
+use super::Command;
+use crate::database::Features;
+use crate::error::{Failure, Refusal};
+use crate::tx::{Tx, Write};
+use crate::types::{
+    AnswerProblem, Feature, FeatureId, HumanInputAnswer, HumanInputRequest, Revision, Timestamp,
+    to_json_text,
+};
+
+/// Why a question or an answer changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HumanInputRefusal {
+    /// There is no such feature.
+    #[error("feature {id} does not exist")]
+    NotFound {
+        /// The id that was asked for.
+        id: FeatureId,
+    },
+    /// The feature is done.
+    #[error("feature {id} passes already")]
+    AlreadyPassing {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// Only who works on a feature may ask about it.
+    #[error("feature {id} is not in progress")]
+    NotInProgress {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// Nobody asked.
+    #[error("feature {id} is not waiting for human input")]
+    NotWaiting {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// The feature asks something else by now.
+    #[error("feature {id} has a newer request than the one answered; read it again")]
+    RequestChanged {
+        /// Which one.
+        id: FeatureId,
+    },
+    /// The answer does not fit the request.
+    #[error("the answer to feature {id} does not fit its request: {problem}")]
+    Answer {
+        /// Which one.
+        id: FeatureId,
+        /// What is wrong with it.
+        problem: AnswerProblem,
+    },
+}
+
+impl Refusal for HumanInputRefusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::AlreadyPassing { .. } => "already_passing",
+            Self::NotInProgress { .. } => "not_in_progress",
+            Self::NotWaiting { .. } => "not_waiting",
+            Self::RequestChanged { .. } => "request_changed",
+            Self::Answer { .. } => "invalid_answer",
+        }
+    }
+
+    fn features(&self) -> Vec<FeatureId> {
+        match self {
+            Self::NotFound { id }
+            | Self::AlreadyPassing { id }
+            | Self::NotInProgress { id }
+            | Self::NotWaiting { id }
+            | Self::RequestChanged { id }
+            | Self::Answer { id, .. } => vec![*id],
+        }
+    }
+}
+
+fn existing(tx: &Tx<'_, Write>, id: FeatureId) -> Result<Feature, Failure<HumanInputRefusal>> {
+    tx.feature(id)?.ok_or(Failure::Refused(HumanInputRefusal::NotFound { id }))
+}
+
+/// Asks a human about a feature that is in progress: its claim ends and it waits for the answer. An
+/// earlier answer is cleared. Gives the feature's name.
+#[derive(Debug, Clone)]
+pub struct RequestHumanInput {
+    /// Which feature.
+    pub id: FeatureId,
+    /// What to ask.
+    pub request: HumanInputRequest,
+}
+
+impl Command for RequestHumanInput {
+    const NAME: &'static str = "request_human_input";
+    type Database = Features;
+    type Access = Write;
+    type Output = String;
+    type Rejection = HumanInputRefusal;
+
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<String, Failure<HumanInputRefusal>> {
+        let id = self.id;
+        let feature = existing(tx, id)?;
+        if feature.passes {
+            return Err(Failure::Refused(HumanInputRefusal::AlreadyPassing { id }));
+        }
+        if !feature.in_progress {
+            return Err(Failure::Refused(HumanInputRefusal::NotInProgress { id }));
+        }
+        tx.execute(
+            "UPDATE features SET needs_human_input = 1, in_progress = 0,
+                 human_input_request = ?2, human_input_response = NULL
+             WHERE id = ?1",
+            (id.get(), to_json_text(&self.request.to_json())),
+        )?;
+        Ok(feature.name)
+    }
+}
+
+/// Answers a feature's question: the answer is stored and the feature can be claimed again. Gives
+/// the feature as it is afterwards.
+#[derive(Debug, Clone)]
+pub struct AnswerHumanInput {
+    /// Which feature.
+    pub id: FeatureId,
+    /// The answer.
+    pub answer: HumanInputAnswer,
+    /// When it was given.
+    pub responded_at: Timestamp,
+    /// The request it answers, from [`HumanInputRequest::revision_of`]; `None` answers whatever is
+    /// asked at the moment.
+    pub request: Option<Revision>,
+}
+
+impl Command for AnswerHumanInput {
+    const NAME: &'static str = "answer_human_input";
+    type Database = Features;
+    type Access = Write;
+    type Output = Feature;
+    type Rejection = HumanInputRefusal;
+
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<HumanInputRefusal>> {
+        let id = self.id;
+        let refuse = |refusal| Err(Failure::Refused(refusal));
+        let feature = existing(tx, id)?;
+        if feature.passes {
+            return refuse(HumanInputRefusal::AlreadyPassing { id });
+        }
+        if !feature.needs_human_input {
+            return refuse(HumanInputRefusal::NotWaiting { id });
+        }
+        if let Some(request) = &feature.human_input_request {
+            let found = HumanInputRequest::revision_of(request);
+            if self.request.is_some_and(|answered| answered != found) {
+                return refuse(HumanInputRefusal::RequestChanged { id });
+            }
+            if let Err(problem) = self.answer.check(request) {
+                return refuse(HumanInputRefusal::Answer { id, problem });
+            }
+        }
+        let response = self.answer.to_json(self.responded_at);
+        tx.execute(
+            "UPDATE features SET needs_human_input = 0, human_input_response = ?2 WHERE id = ?1",
+            (id.get(), to_json_text(&response)),
+        )?;
+        Ok(Feature { needs_human_input: false, human_input_response: Some(response), ..feature })
+    }
+}

@@ -1,0 +1,94 @@
+//! Who holds a write lock, as far as the system tells: for error messages, never for decisions.
+
+use super::Location;
+use crate::error::LockHolder;
+
+/// The process that holds the write lock of the database, where the system tells.
+#[cfg(target_os = "linux")]
+pub(super) fn of_write_lock(location: &Location) -> Option<LockHolder> {
+    linux::of_write_lock(location)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn of_write_lock(_location: &Location) -> Option<LockHolder> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    use super::{Location, LockHolder};
+
+    /// The byte of the shared-memory file that a writer locks, and the bytes of the database file
+    /// that a writer locks where there is no log.
+    const SHM_WRITE_BYTE: u64 = 120;
+    const PENDING_AND_RESERVED: [u64; 2] = [0x4000_0000, 0x4000_0001];
+    const COMMAND_CHARS: usize = 80;
+
+    pub(super) fn of_write_lock(location: &Location) -> Option<LockHolder> {
+        let locks = kernel_text(Path::new("/proc/locks"))?;
+        let shm = location.side_file("-shm");
+        let pid = writer(&locks, &shm, &[SHM_WRITE_BYTE])
+            .or_else(|| writer(&locks, location.path(), &PENDING_AND_RESERVED))?;
+        Some(LockHolder { pid, command: command(pid), stopped: is_stopped(pid) })
+    }
+
+    /// The process whose exclusive lock covers one of the bytes of the file.
+    fn writer(locks: &str, file: &Path, bytes: &[u64]) -> Option<u32> {
+        let inode = fs::metadata(file).ok()?.ino();
+        let own = std::process::id();
+        locks.lines().filter_map(|line| held(line, inode, bytes)).find(|pid| *pid != own)
+    }
+
+    /// A line reads `1: POSIX ADVISORY WRITE pid major:minor:inode first last`. The inode alone is
+    /// compared: file systems with subvolumes show other device numbers here than `stat` does.
+    fn held(line: &str, inode: u64, bytes: &[u64]) -> Option<u32> {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, _, _, "WRITE", pid, file, first, last] = fields.as_slice() else { return None };
+        let first: u64 = first.parse().ok()?;
+        let last: u64 = if *last == "EOF" { u64::MAX } else { last.parse().ok()? };
+        let same = file.rsplit(':').next()?.parse::<u64>().ok()? == inode;
+        let covers = bytes.iter().any(|byte| (first..=last).contains(byte));
+        if same && covers { pid.parse().ok() } else { None }
+    }
+
+    fn command(pid: u32) -> String {
+        let text = kernel_text(Path::new(&format!("/proc/{pid}/cmdline"))).unwrap_or_default();
+        let shown = text.replace('\0', " ");
+        shown.trim().chars().filter(|c| !c.is_control()).take(COMMAND_CHARS).collect()
+    }
+
+    fn is_stopped(pid: u32) -> bool {
+        let text = kernel_text(Path::new(&format!("/proc/{pid}/stat"))).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold anything.
+        text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "files of the kernel, never a database")]
+    fn kernel_text(path: &Path) -> Option<String> {
+        fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_write_lock_on_the_byte_is_found() {
+            let line = "4: POSIX  ADVISORY  WRITE 4711 fd:01:99 120 120";
+            assert_eq!(held(line, 99, &[120]), Some(4711));
+            assert_eq!(held(line, 98, &[120]), None);
+            assert_eq!(held(line, 99, &[121]), None);
+        }
+
+        #[test]
+        fn shared_locks_and_waiters_are_not_holders() {
+            assert_eq!(held("4: POSIX ADVISORY READ 4711 fd:01:99 120 120", 99, &[120]), None);
+            let waiter = "4: -> POSIX ADVISORY WRITE 4711 fd:01:99 120 120";
+            assert_eq!(held(waiter, 99, &[120]), None);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Where a database lies, and whether that is a place where SQLite's promises hold.
+//!
+//! Everything here asks the system by path. No file is ever opened: closing any descriptor of a
+//! database file would drop all locks that this process holds on it.
+
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::OpenError;
+
+/// The first release of SQLite without the WAL-reset fault.
+pub const SQLITE_REQUIRED: &str = "3.51.3";
+pub(super) const SQLITE_REQUIRED_NUMBER: i32 = 3_051_003;
+
+/// The longest path that SQLite's Unix layer handles, the terminating NUL included.
+const SQLITE_PATH_MAX: usize = 512;
+/// What SQLite appends to a database's name at most.
+const LONGEST_SUFFIX: usize = "-journal".len();
+
+/// A database file and what identifies it.
+#[derive(Debug, Clone)]
+pub(crate) struct Location {
+    path: Arc<Path>,
+    /// Device and inode, once the file exists.
+    identity: Option<(u64, u64)>,
+    lock_wait: Duration,
+}
+
+impl Location {
+    /// The real place of a database that may not exist yet: links and `..` resolved, the kind of
+    /// file and the file system checked.
+    pub(crate) fn resolve(path: &Path, lock_wait: Duration) -> Result<Self, OpenError> {
+        let path = real_path(path)?;
+        let bytes = path.as_os_str().len();
+        let max = SQLITE_PATH_MAX - 1 - LONGEST_SUFFIX;
+        if bytes > max {
+            return Err(OpenError::PathTooLong { path, bytes, max });
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) => check_file(&path, &metadata)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(OpenError::system("looking at", &path, &error)),
+        }
+        Ok(Self { path: path.into(), identity: None, lock_wait })
+    }
+
+    pub(crate) fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// How long a command waits for a lock.
+    pub(crate) fn lock_wait(&self) -> Duration {
+        self.lock_wait
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Notes which file stands at the path now.
+    pub(super) fn identify(&mut self) -> Result<(), OpenError> {
+        let metadata = fs::metadata(&self.path)
+            .map_err(|error| OpenError::system("looking at", &self.path, &error))?;
+        check_file(&self.path, &metadata)?;
+        self.identity = Some((metadata.dev(), metadata.ino()));
+        Ok(())
+    }
+
+    /// Whether another file, or none, stands at the path by now.
+    pub(super) fn was_moved(&self) -> bool {
+        let now = fs::metadata(&self.path).ok().map(|file| (file.dev(), file.ino()));
+        self.identity.is_some() && now != self.identity
+    }
+
+    /// The side file with this suffix.
+    pub(super) fn side_file(&self, suffix: &str) -> PathBuf {
+        let mut name = OsString::from(self.path.as_os_str());
+        name.push(suffix);
+        PathBuf::from(name)
+    }
+
+    /// Lets nobody but the owner read the file. SQLite gives the side files the same mode.
+    pub(super) fn make_private(&self) -> Result<(), OpenError> {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600))
+            .map_err(|error| OpenError::system("changing the mode of", &self.path, &error))
+    }
+
+    /// The kind of file system, where it is one that breaks SQLite's locks or its shared memory.
+    pub(crate) fn unsafe_file_system(&self) -> Option<String> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        unsafe_file_system(folder)
+    }
+}
+
+fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
+    match fs::canonicalize(path) {
+        Ok(path) => return Ok(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(OpenError::system("resolving", path, &error)),
+    }
+    let name = path
+        .file_name()
+        .ok_or_else(|| OpenError::NotAFile { path: path.to_owned(), found: "no file name" })?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = fs::canonicalize(folder)
+        .map_err(|error| OpenError::system("resolving the folder of", path, &error))?;
+    let resolved = folder.join(name);
+    if fs::symlink_metadata(&resolved).is_ok() {
+        // It exists and yet does not resolve.
+        return Err(OpenError::NotAFile { path: resolved, found: "a link that leads nowhere" });
+    }
+    Ok(resolved)
+}
+
+fn check_file(path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
+    let kind = metadata.file_type();
+    let found = if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_fifo() {
+        Some("a named pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
+    };
+    let path = || path.to_owned();
+    match found {
+        Some(found) => Err(OpenError::NotAFile { path: path(), found }),
+        None if metadata.nlink() > 1 => {
+            Err(OpenError::HardLinked { path: path(), links: metadata.nlink() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Magic numbers of statfs, for file systems whose locks or shared memory do not reach every
+/// process that can open the file.
+#[cfg(target_os = "linux")]
+const UNSAFE_MAGIC: [(u64, &str); 9] = [
+    (0x6969, "NFS"),
+    (0x0102_1997, "9p"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    (0x517b, "SMB"),
+    (0x00c3_6400, "Ceph"),
+    (0x6b41_4653, "AFS"),
+    (0x5346_414f, "AFS"),
+    (0x6573_5546, "FUSE"),
+];
+
+#[cfg(target_os = "linux")]
+fn unsafe_file_system(folder: &Path) -> Option<String> {
+    let magic = u64::try_from(rustix::fs::statfs(folder).ok()?.f_type).ok()? & 0xffff_ffff;
+    let (_, name) = UNSAFE_MAGIC.iter().find(|(number, _)| *number == magic)?;
+    if *name != "FUSE" {
+        return Some((*name).to_owned());
+    }
+    // FUSE carries both network file systems and local disks (as `fuseblk`).
+    let kind = mount_kind(folder).unwrap_or_else(|| "fuse".to_owned());
+    (kind != "fuseblk").then_some(kind)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unsafe_file_system(_folder: &Path) -> Option<String> {
+    None
+}
+
+/// The type of the mount with the longest mount point above `folder`.
+#[cfg(target_os = "linux")]
+fn mount_kind(folder: &Path) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a file of the kernel, never a database")]
+    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    kind_of_mount(&table, folder)
+}
+
+/// The same from the text of a mount table; of mounts at one point the last one counts.
+#[cfg(target_os = "linux")]
+fn kind_of_mount(table: &str, folder: &Path) -> Option<String> {
+    let mounts = table.lines().filter_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let point = PathBuf::from(unescape(left.split(' ').nth(4)?));
+        let kind = right.split(' ').next()?.to_owned();
+        folder.starts_with(&point).then(|| (point.components().count(), kind))
+    });
+    mounts.max_by_key(|(depth, _)| *depth).map(|(_, kind)| kind)
+}
+
+/// The mount table writes space, tab, newline and backslash as three octal digits.
+#[cfg(target_os = "linux")]
+fn unescape(text: &str) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal = tail
+            .get(..3)
+            .filter(|_| byte == b'\\')
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        bytes.push(octal.unwrap_or(byte));
+        rest = if octal.is_some() { tail.get(3..).unwrap_or_default() } else { tail };
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:40 / /home rw - nfs4 server:/home rw
+31 30 0:41 / /home/me/local rw - ext4 /dev/vdb rw
+32 22 0:42 / /mnt/with\\040space rw - fuse.sshfs host: rw
+33 22 0:43 / /homework rw - fuseblk /dev/vdc rw
+34 22 0:44 / /mnt rw - tmpfs tmpfs rw";
+
+    fn kind(folder: &str) -> Option<String> {
+        kind_of_mount(TABLE, Path::new(folder))
+    }
+
+    #[test]
+    fn the_mount_with_the_longest_point_decides() {
+        assert_eq!(kind("/srv").as_deref(), Some("ext4"));
+        assert_eq!(kind("/home/me").as_deref(), Some("nfs4"));
+        assert_eq!(kind("/home/me/local/project").as_deref(), Some("ext4"));
+    }
+
+    #[test]
+    fn a_mount_point_matches_whole_names_only() {
+        assert_eq!(kind("/homework/project").as_deref(), Some("fuseblk"));
+        assert_eq!(kind("/homeless").as_deref(), Some("ext4"));
+    }
+
+    #[test]
+    fn escaped_mount_points_are_read() {
+        assert_eq!(kind("/mnt/with space/project").as_deref(), Some("fuse.sshfs"));
+    }
+
+    #[test]
+    fn a_folder_is_no_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Location::resolve(dir.path(), Duration::ZERO).unwrap_err();
+        assert!(matches!(error, OpenError::NotAFile { found: "a folder", .. }), "{error}");
+    }
+}

@@ -1,0 +1,261 @@
+//! Work on the file as a whole, outside any transaction: checkpoints, backups, checks, closing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Engine, LOG_FRAMES};
+use crate::error::{StorageError, is_busy};
+
+/// Frames in the log at which it is copied back.
+pub(super) const CHECKPOINT_FRAMES: u32 = 250;
+/// Frames from which on the log is also cut, since a reader has kept it from being used anew.
+const TRUNCATE_FRAMES: u32 = 1_000;
+
+/// How SQLite makes transactions atomic in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalMode {
+    /// A write-ahead log: readers and one writer at once.
+    Wal,
+    /// A rollback journal: for file systems without shared memory.
+    Rollback,
+}
+
+/// What a checkpoint did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointReport {
+    /// Frames in the log.
+    pub log_frames: u32,
+    /// Frames of them that are in the database file by now.
+    pub copied_frames: u32,
+    /// Whether all are and the log was cut to nothing. `false` where other processes were at work;
+    /// nothing is lost then, the rest is copied later.
+    pub complete: bool,
+}
+
+/// How an engine ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseReport {
+    /// The last checkpoint; `None` where the file has no log, or where the engine had failed.
+    pub checkpoint: Option<CheckpointReport>,
+    /// What went wrong on the way, if anything did. Every acknowledged write is in the file all the
+    /// same.
+    pub fault: Option<StorageError>,
+}
+
+/// A copy of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupReport {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// What SQLite says about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The findings of `PRAGMA integrity_check`, at most 100; none for a sound file.
+    pub integrity: Vec<String>,
+    /// Rows whose foreign key leads nowhere.
+    pub foreign_key_violations: u64,
+    /// How the file makes transactions atomic.
+    pub journal: JournalMode,
+    /// Frames in the log, and how many of them are in the file already.
+    pub log: Option<CheckpointReport>,
+    /// The linked SQLite.
+    pub sqlite_version: String,
+    /// Bytes of the file as SQLite counts them.
+    pub bytes: u64,
+    /// The file system, where it is one on which SQLite is not safe.
+    pub unsafe_file_system: Option<String>,
+}
+
+/// The file, lent to a maintenance job.
+#[derive(Debug)]
+pub(crate) struct Maintenance<'e>(&'e mut Engine);
+
+impl<'e> Maintenance<'e> {
+    pub(super) fn new(engine: &'e mut Engine) -> Self {
+        Self(engine)
+    }
+
+    /// Copies the log back and cuts it, as far as other processes allow at the moment.
+    pub(crate) fn checkpoint(&mut self) -> Result<Option<CheckpointReport>, StorageError> {
+        if self.0.journal == JournalMode::Rollback {
+            return Ok(None);
+        }
+        let report = checkpoint(&self.0.connection, Mode::Truncate);
+        report.map(Some).map_err(|fault| self.0.storage_error(&fault))
+    }
+
+    /// Copies a snapshot of the database into a new file, and checks the copy.
+    pub(crate) fn backup(&mut self, to: &Path) -> Result<BackupReport, StorageError> {
+        let target: Arc<Path> = to.into();
+        let fault = |fault: &rusqlite::Error| StorageError::from_sqlite(&target, fault);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut copy = Connection::open_with_flags(to, flags).map_err(|error| fault(&error))?;
+        {
+            let backup =
+                Backup::new(&self.0.connection, &mut copy).map_err(|error| fault(&error))?;
+            // One step copies one snapshot; in a log, writers go on meanwhile.
+            match backup.step(-1).map_err(|error| fault(&error))? {
+                StepResult::Done => {}
+                _ => {
+                    let path = Arc::clone(self.0.path());
+                    let waited = std::time::Duration::ZERO;
+                    return Err(StorageError::Busy { path, waited, holder: None });
+                }
+            }
+        }
+        // The copy takes over the log mode of the original; a backup is one file.
+        let single = copy
+            .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0))
+            .map_err(|error| fault(&error))?;
+        debug_assert_eq!(single, "delete");
+        let findings = integrity(&copy).map_err(|error| fault(&error))?;
+        if let Some(detail) = findings.into_iter().next() {
+            return Err(StorageError::Corrupt { path: Arc::clone(&target), detail });
+        }
+        let bytes = size(&copy).map_err(|error| fault(&error))?;
+        copy.close().map_err(|(_, error)| fault(&error))?;
+        Ok(BackupReport { path: to.to_owned(), bytes })
+    }
+
+    /// Has SQLite check the whole file.
+    pub(crate) fn diagnose(&mut self) -> Result<Diagnosis, StorageError> {
+        let diagnose = || {
+            let connection = &self.0.connection;
+            let foreign_key_violations = connection.query_row(
+                "SELECT count(*) FROM pragma_foreign_key_check",
+                [],
+                |row| row.get::<_, i64>(0),
+            )?;
+            let log = match self.0.journal {
+                JournalMode::Wal => Some(checkpoint(connection, Mode::Noop)?),
+                JournalMode::Rollback => None,
+            };
+            Ok(Diagnosis {
+                integrity: integrity(connection)?,
+                foreign_key_violations: foreign_key_violations.unsigned_abs(),
+                journal: self.0.journal,
+                log,
+                sqlite_version: rusqlite::version().to_owned(),
+                bytes: size(connection)?,
+                unsafe_file_system: self.0.location.unsafe_file_system(),
+            })
+        };
+        diagnose().map_err(|fault| self.0.storage_error(&fault))
+    }
+}
+
+impl Engine {
+    /// Copies the log back without cutting it or waiting for anybody.
+    pub(super) fn copy_log_back(&mut self, frames: u32) {
+        let mode = if frames >= TRUNCATE_FRAMES { Mode::Truncate } else { Mode::Passive };
+        // A checkpoint that cannot be done now is done later; nothing depends on it.
+        let complete = match checkpoint(&self.connection, mode) {
+            Ok(report) => report.copied_frames >= report.log_frames,
+            Err(fault) => {
+                tracing::debug!(%fault, "checkpoint put off");
+                false
+            }
+        };
+        // Where a reader stands in the way, trying after every commit would cost much and bring
+        // nothing.
+        self.checkpoint_at = if complete { CHECKPOINT_FRAMES } else { frames + CHECKPOINT_FRAMES };
+    }
+
+    /// Copies back what other programs have written to the log meanwhile.
+    pub(crate) fn idle(&mut self) {
+        if self.journal == JournalMode::Rollback || self.obstacle().is_some() {
+            return;
+        }
+        let version = self
+            .connection
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+        match version {
+            Ok(version) if version != self.data_version => self.data_version = version,
+            _ => return,
+        }
+        if let Ok(report) = checkpoint(&self.connection, Mode::Noop)
+            && report.log_frames.saturating_sub(report.copied_frames) >= CHECKPOINT_FRAMES
+        {
+            self.copy_log_back(report.log_frames);
+        }
+    }
+
+    /// Ends the connection: the log is copied back outside any transaction and the result row is
+    /// looked at, then the file is closed.
+    pub(crate) fn close(mut self) -> CloseReport {
+        let mut report = CloseReport { checkpoint: None, fault: self.fault.take() };
+        if report.fault.is_none() && self.journal == JournalMode::Wal {
+            match checkpoint(&self.connection, Mode::Truncate) {
+                Ok(checkpoint) => report.checkpoint = Some(checkpoint),
+                // Others are at work in the file; the last of them copies the log back.
+                Err(fault) if is_busy(&fault) => {}
+                Err(fault) => report.fault = Some(self.storage_error(&fault)),
+            }
+        }
+        self.connection.flush_prepared_statement_cache();
+        let path = Arc::clone(self.location.path());
+        if let Err((_, fault)) = self.connection.close() {
+            report.fault.get_or_insert(StorageError::from_sqlite(&path, &fault));
+        }
+        report
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    /// Looks only.
+    Noop,
+    /// Copies what it can, in nobody's way.
+    Passive,
+    /// Copies everything and cuts the log, if nobody is in it.
+    Truncate,
+}
+
+/// Runs a checkpoint. Being in somebody's way is told in the result row, not as an error.
+fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<CheckpointReport> {
+    let sql = match mode {
+        Mode::Noop => "PRAGMA wal_checkpoint(NOOP)",
+        Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    let (busy, log, copied) = connection.prepare_cached(sql)?.query_row([], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    // SQLite answers -1 where there is no log yet.
+    let frames = |count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX);
+    if matches!(mode, Mode::Truncate) && busy == 0 {
+        LOG_FRAMES.set(0);
+    }
+    Ok(CheckpointReport {
+        log_frames: frames(log),
+        copied_frames: frames(copied),
+        complete: busy == 0 && log == copied,
+    })
+}
+
+fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare("PRAGMA integrity_check")?;
+    let findings: Vec<String> =
+        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(findings.into_iter().filter(|finding| finding != "ok").collect())
+}
+
+fn size(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .query_row(
+            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+            [],
+            |row| row.get::<_, i64>(0),
+        )
+        .map(i64::unsigned_abs)
+}

@@ -1,0 +1,287 @@
+//! Opening a database: place, connection, settings, recognition, migration, journal.
+//!
+//! The order matters. A file is recognised before anything about it is changed, so a stranger's
+//! database stays as it is; the settings that protect us from a hostile file come before its first
+//! statement.
+
+use std::ffi::c_int;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+
+use super::location::{SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
+use super::maintenance::CHECKPOINT_FRAMES;
+use super::{Engine, JournalMode, LOG_FRAMES, Location, holder};
+use crate::database::{Condition, Schema};
+use crate::error::{OpenError, StorageError, is_busy};
+use crate::tx::{Read, Transaction, Tx, Write};
+use crate::types::Limits;
+
+/// How a database is opened.
+///
+/// ```
+/// use std::time::Duration;
+/// use autoforge_store::OpenOptions;
+/// let patient = OpenOptions { lock_wait: Duration::from_secs(60), ..OpenOptions::default() };
+/// assert!(!patient.allow_unsafe_file_system);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// How long a command waits for another process's lock before it is refused. Default: 30 s.
+    pub lock_wait: Duration,
+    /// Open the file even where SQLite's locks do not reach other hosts (NFS, SMB, FUSE, …). It is
+    /// then kept without a write-ahead log, and must be used by one host alone. Default: `false`.
+    pub allow_unsafe_file_system: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { lock_wait: Duration::from_secs(30), allow_unsafe_file_system: false }
+    }
+}
+
+/// What opening a file did to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Opened {
+    /// The file did not exist.
+    pub(crate) created: bool,
+    /// It was brought up to date from an older state.
+    pub(crate) migrated: bool,
+}
+
+/// How long to wait before trying again for a lock that somebody holds while opening.
+const RETRY: Duration = Duration::from_millis(1);
+
+impl Engine {
+    /// Opens the database. Must be called on the thread that will use it. `pause` waits between
+    /// attempts at a lock that another process holds.
+    pub(crate) fn open(
+        mut location: Location,
+        schema: Schema,
+        options: &OpenOptions,
+        pause: fn(Duration),
+    ) -> Result<(Self, Opened), OpenError> {
+        check_sqlite()?;
+        let unsafe_place = location.unsafe_file_system();
+        if let Some(kind) = unsafe_place.clone().filter(|_| !options.allow_unsafe_file_system) {
+            return Err(OpenError::UnsafeFileSystem { path: location.path().to_path_buf(), kind });
+        }
+        let created = !location.exists();
+        let mut connection = connect(&location)?;
+        if created {
+            location.make_private()?;
+        }
+        location.identify()?;
+        let patience = Patience { started: Instant::now(), wait: options.lock_wait, pause };
+        let opening = Opening { connection: &connection, location: &location, patience };
+        let condition = opening.inspect(schema)?;
+        let journal = opening.choose_journal(unsafe_place.is_some())?;
+        let migrated = match condition {
+            Condition::Current => false,
+            _ => opening.migrate(schema)?,
+        };
+        let opened = Opened { created, migrated: migrated && !created };
+        LOG_FRAMES.set(0);
+        let noted = connection.wal_hook(Some(|_: &mut Wal, frames: c_int| {
+            LOG_FRAMES.set(frames.unsigned_abs());
+            Ok(())
+        }));
+        noted.map_err(|fault| StorageError::from_sqlite(location.path(), &fault))?;
+        let engine = Self {
+            connection,
+            location,
+            journal,
+            fault: None,
+            checkpoint_at: CHECKPOINT_FRAMES,
+            data_version: 0,
+        };
+        Ok((engine, opened))
+    }
+}
+
+fn check_sqlite() -> Result<(), OpenError> {
+    if rusqlite::version_number() < SQLITE_REQUIRED_NUMBER {
+        let found = rusqlite::version().to_owned();
+        return Err(OpenError::SqliteTooOld { found, required: SQLITE_REQUIRED });
+    }
+    Ok(())
+}
+
+fn connect(location: &Location) -> Result<Connection, OpenError> {
+    // Without SQLITE_OPEN_URI: a path is a path, whatever characters it holds.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let path = location.path();
+    let fault =
+        |fault: rusqlite::Error| OpenError::Storage(StorageError::from_sqlite(path, &fault));
+    let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+    protect(&connection).map_err(fault)?;
+    Ok(connection)
+}
+
+/// The profile for files that somebody else may have prepared, and the limits that bound what a
+/// single value may cost.
+fn protect(connection: &Connection) -> rusqlite::Result<()> {
+    // The actor does the waiting, so that reads are served meanwhile.
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    for (setting, value) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    ] {
+        connection.set_db_config(setting, value)?;
+    }
+    for (limit, value) in [
+        (Limit::SQLITE_LIMIT_LENGTH, Limits::ROW_BYTES),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+        (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        (Limit::SQLITE_LIMIT_COLUMN, 64),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 64),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 2),
+    ] {
+        connection.set_limit(limit, value)?;
+    }
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)
+}
+
+/// For how long a lock is waited for.
+#[derive(Clone, Copy)]
+struct Patience {
+    started: Instant,
+    wait: Duration,
+    pause: fn(Duration),
+}
+
+/// A connection on its way to becoming an engine.
+struct Opening<'o> {
+    connection: &'o Connection,
+    location: &'o Location,
+    patience: Patience,
+}
+
+impl Opening<'_> {
+    /// Repeats what another process's lock forbids. SQLite's own waiting does not cover changes of
+    /// the journal mode, and without this loop some of many simultaneous first openers fail.
+    fn retry<T>(
+        &self,
+        mut attempt: impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, OpenError> {
+        let Patience { started, wait, pause } = self.patience;
+        loop {
+            match attempt(self.connection) {
+                Ok(value) => return Ok(value),
+                Err(fault) if is_busy(&fault) => {
+                    let waited = started.elapsed();
+                    if waited >= wait {
+                        let path = Arc::clone(self.location.path());
+                        let holder = holder::of_write_lock(self.location);
+                        return Err(StorageError::Busy { path, waited, holder }.into());
+                    }
+                    pause(RETRY.mul_f64(0.5 + fastrand::f64() * 2.0));
+                }
+                Err(fault) => return Err(self.fault(&fault)),
+            }
+        }
+    }
+
+    fn fault(&self, fault: &rusqlite::Error) -> OpenError {
+        let path: &Arc<Path> = self.location.path();
+        if fault.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) {
+            let detail = fault.to_string();
+            return OpenError::NotADatabase { path: path.to_path_buf(), detail };
+        }
+        StorageError::from_sqlite(path, fault).into()
+    }
+
+    /// Looks at the file without changing it.
+    fn inspect(&self, schema: Schema) -> Result<Condition, OpenError> {
+        let condition = self.retry(|connection| {
+            connection.execute_batch("BEGIN")?;
+            let condition = (schema.inspect)(&Tx::<Read>::new(Transaction::begun_on(connection)));
+            connection.execute_batch("ROLLBACK")?;
+            condition
+        })?;
+        self.accept(condition)
+    }
+
+    fn accept(&self, condition: Condition) -> Result<Condition, OpenError> {
+        let path = self.location.path().to_path_buf();
+        match condition {
+            Condition::Foreign { found } => Err(OpenError::Foreign { path, found }),
+            Condition::Newer { found, known } => Err(OpenError::Newer { path, found, known }),
+            usable => Ok(usable),
+        }
+    }
+
+    /// Reads the mode first: a file that is in the right one already is not written to. A mode that
+    /// others chose is never taken back, since they may be using it.
+    fn choose_journal(&self, unsafe_place: bool) -> Result<JournalMode, OpenError> {
+        let mode = |connection: &Connection, sql| {
+            connection.query_row(sql, [], |row| row.get::<_, String>(0))
+        };
+        let mut found = self.retry(|connection| mode(connection, "PRAGMA journal_mode"))?;
+        if found != "wal" && !unsafe_place {
+            found = self.retry(|connection| mode(connection, "PRAGMA journal_mode = WAL"))?;
+        }
+        let (journal, synchronous) = match found.as_str() {
+            "wal" => (JournalMode::Wal, 2),
+            // Without a log, only EXTRA syncs the folder after the journal is gone.
+            _ => (JournalMode::Rollback, 3),
+        };
+        let settled = self.retry(|connection| {
+            connection.pragma_update(None, "synchronous", synchronous)?;
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))
+        })?;
+        if settled == synchronous && (unsafe_place || journal == JournalMode::Wal) {
+            return Ok(journal);
+        }
+        Err(OpenError::System {
+            action: "setting the journal mode of",
+            path: self.location.path().to_path_buf(),
+            detail: format!("SQLite answered {found}, synchronous {settled}"),
+        })
+    }
+
+    /// Probes again and changes what is needed in one IMMEDIATE transaction, so that of many
+    /// openers at once one migrates and the others find it done. `false` where somebody else did.
+    fn migrate(&self, schema: Schema) -> Result<bool, OpenError> {
+        self.retry(|connection| connection.execute_batch("BEGIN IMMEDIATE"))?;
+        let migrate = || {
+            let tx = Tx::<Write>::new(Transaction::begun_on(self.connection));
+            let condition = (schema.inspect)(&tx.as_read()).map_err(|fault| self.fault(&fault))?;
+            if self.accept(condition)? == Condition::Current {
+                return Ok(false);
+            }
+            (schema.migrate)(&tx).map_err(|fault| self.fault(&fault))?;
+            Ok(true)
+        };
+        match migrate() {
+            Ok(migrated) => {
+                self.retry(|connection| connection.execute_batch("COMMIT"))?;
+                Ok(migrated)
+            }
+            Err(error) => {
+                // The connection is dropped with the error, which undoes the transaction in any
+                // case.
+                drop(self.connection.execute_batch("ROLLBACK"));
+                Err(error)
+            }
+        }
+    }
+}

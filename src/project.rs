@@ -1,0 +1,123 @@
+//! Where a project's files lie.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+
+const FOLDER: &str = ".autoforge";
+const OLD_FOLDER: &str = ".autocoder";
+const FEATURES: &str = "features.db";
+
+/// Keeps the runtime files out of version control, and nothing else that a user may put there.
+const GITIGNORE: &str = "\
+# Made by autoforge-store: files of running programs.
+*.db
+*.db-wal
+*.db-shm
+*.db-journal
+*.lock
+.pause_drain
+.progress_cache
+";
+
+/// The folder of a project.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use autoforge_store::ProjectLayout;
+///
+/// let layout = ProjectLayout::create(&dir.path().join("shop"))?;
+/// assert!(layout.features_db().ends_with("shop/.autoforge/features.db"));
+/// # Ok::<(), autoforge_store::OpenError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectLayout {
+    folder: PathBuf,
+}
+
+impl ProjectLayout {
+    /// The layout of a folder, which is made where it is missing. Links in its path are resolved.
+    ///
+    /// # Errors
+    /// [`OpenError::System`] where the folder cannot be made or reached.
+    pub fn create(folder: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(folder)
+            .map_err(|error| OpenError::system("making the folder", folder, &error))?;
+        Self::existing(folder)
+    }
+
+    /// The layout of a folder that exists.
+    ///
+    /// # Errors
+    /// [`OpenError::System`] where it cannot be reached.
+    pub fn existing(folder: &Path) -> Result<Self, OpenError> {
+        let folder = fs::canonicalize(folder)
+            .map_err(|error| OpenError::system("resolving", folder, &error))?;
+        Ok(Self { folder })
+    }
+
+    /// The project's folder, links resolved.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where `features.db` is, or would be made: `.autoforge/`, then `.autocoder/`, then the
+    /// project's folder, the first that has it.
+    #[must_use]
+    pub fn features_db(&self) -> PathBuf {
+        let places = [FOLDER, OLD_FOLDER, ""].map(|place| self.folder.join(place).join(FEATURES));
+        // A link that leads nowhere stands there too, and is refused when it is opened.
+        let found = places.iter().find(|place| place.symlink_metadata().is_ok());
+        found.cloned().unwrap_or_else(|| self.folder.join(FOLDER).join(FEATURES))
+    }
+
+    /// Whether the project has a database or a list of features.
+    #[must_use]
+    pub fn has_features(&self) -> bool {
+        self.features_db().exists() || self.legacy_backlog().exists()
+    }
+
+    /// The list of the time before databases.
+    #[must_use]
+    pub fn legacy_backlog(&self) -> PathBuf {
+        self.folder.join("feature_list.json")
+    }
+
+    /// Where `features.db` is, after making its folder, if it is the new one, private and out of
+    /// version control.
+    pub(crate) fn prepare_features_db(&self) -> Result<PathBuf, OpenError> {
+        let path = self.features_db();
+        let folder = self.folder.join(FOLDER);
+        if path.parent() == Some(&folder) {
+            make_private_folder(&folder)?;
+            write_gitignore(&folder)?;
+        }
+        Ok(path)
+    }
+}
+
+fn make_private_folder(folder: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::DirBuilderExt;
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(OpenError::system("making the folder", folder, &error)),
+    }
+}
+
+/// A folder that cannot be written to still serves readers; the file is a convenience.
+fn write_gitignore(folder: &Path) -> Result<(), OpenError> {
+    let path = folder.join(".gitignore");
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    #[expect(clippy::disallowed_methods, reason = "a text file, which is no database")]
+    match fs::write(&path, GITIGNORE) {
+        Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
+            Err(OpenError::system("writing", &path, &error))
+        }
+        _ => Ok(()),
+    }
+}

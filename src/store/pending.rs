@@ -1,0 +1,301 @@
+//! A command on its way: the only place that answers callers.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use crate::actor::{Answerer, Asker, Outcome, slot};
+use crate::command::Command;
+use crate::engine::{Expiry, Job, Kind, Maintenance, Verdict};
+use crate::error::{Error, Failure, LockHolder, StorageError};
+use crate::sync::{AtomicUsize, Ordering};
+use crate::tx::{Access, Transaction, Tx};
+
+type Answer<C> = Result<<C as Command>::Output, Error<<C as Command>::Rejection>>;
+
+/// How long a request may wait, and for whom.
+#[derive(Debug)]
+pub(super) struct Wait {
+    pub(super) path: Arc<Path>,
+    pub(super) submitted: Instant,
+    pub(super) lock_wait: Duration,
+    pub(super) allowed: Option<Duration>,
+}
+
+impl Wait {
+    fn expired(&self, now: Instant) -> Option<Expiry> {
+        let waited = now.saturating_duration_since(self.submitted);
+        if self.allowed.is_some_and(|allowed| waited >= allowed) {
+            Some(Expiry::Deadline)
+        } else if waited >= self.lock_wait {
+            Some(Expiry::LockWait)
+        } else {
+            None
+        }
+    }
+
+    fn error(&self, reason: Expiry, holder: Option<LockHolder>) -> StorageError {
+        match (reason, self.allowed) {
+            (Expiry::Deadline, Some(allowed)) if holder.is_none() => {
+                StorageError::DeadlinePassed { allowed }
+            }
+            _ => StorageError::Busy {
+                path: Arc::clone(&self.path),
+                waited: self.submitted.elapsed(),
+                holder,
+            },
+        }
+    }
+}
+
+/// A command with its outcome so far and its caller.
+struct Pending<C: Command> {
+    command: C,
+    wait: Wait,
+    result: Option<Result<C::Output, Failure<C::Rejection>>>,
+    panic: Option<String>,
+    answerer: Answerer<Answer<C>>,
+    /// Writes of the same handle that have no answer yet; see [`Unanswered`].
+    unanswered: Option<Unanswered>,
+}
+
+/// Counts a write of a handle for as long as it has no answer, so that the handle's later reads
+/// stay behind it.
+#[derive(Debug)]
+pub(super) struct Unanswered(Arc<AtomicUsize>);
+
+impl Unanswered {
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        // ORDERING: the handle that counts up is the one that later looks; SeqCst keeps the
+        // argument short and costs nothing beside a commit.
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        // ORDERING: see `new`.
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Makes the job for the actor and the caller's end.
+pub(super) fn request<C: Command>(
+    command: C,
+    wait: Wait,
+    unanswered: Option<Unanswered>,
+) -> (Box<dyn Job>, Reply<C>) {
+    let (asker, answerer) = slot();
+    let path = Arc::clone(&wait.path);
+    let pending = Pending { command, wait, result: None, panic: None, answerer, unanswered };
+    (Box::new(pending), Reply { asker, path, command: PhantomData })
+}
+
+impl<C: Command> Job for Pending<C> {
+    fn kind(&self) -> Kind {
+        if C::Access::WRITES { Kind::Write } else { Kind::Read }
+    }
+
+    fn expired(&self, now: Instant) -> Option<Expiry> {
+        self.wait.expired(now)
+    }
+
+    fn start(&mut self) -> bool {
+        self.answerer.start()
+    }
+
+    fn run(&mut self, transaction: Transaction<'_>) -> Verdict {
+        let result = self.command.run(&Tx::new(transaction));
+        let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::Discard };
+        self.result = Some(result);
+        verdict
+    }
+
+    fn maintain(&mut self, _: &mut Maintenance<'_>) {}
+
+    fn panicked(&mut self, message: String) {
+        tracing::error!(command = C::NAME, message, "a command panicked");
+        self.panic = Some(message);
+    }
+
+    fn settle(self: Box<Self>, group: Result<(), StorageError>) {
+        let Self { command, wait, result, panic, answerer, unanswered } = *self;
+        let storage = |fault| Err(Error::Storage(fault));
+        let answer = match (group, result, panic) {
+            // A fault of its own says more than that of the group it brought down.
+            (_, Some(Err(Failure::Sqlite(fault))), _) => {
+                storage(StorageError::from_sqlite(&wait.path, &fault))
+            }
+            (_, _, Some(message)) => storage(StorageError::Panicked { command: C::NAME, message }),
+            (Err(fault), _, _) => storage(fault),
+            (Ok(()), Some(Ok(output)), None) => Ok(output),
+            (Ok(()), Some(Err(Failure::Refused(refusal))), None) => Err(Error::Refused(refusal)),
+            (Ok(()), None, None) => storage(StorageError::Closed { path: Arc::clone(&wait.path) }),
+        };
+        tracing::debug!(command = C::NAME, ok = answer.is_ok(), waited = ?wait.submitted.elapsed());
+        // The caller may drop what the command held; and once it has its answer, its next read
+        // need not wait in line.
+        drop((command, unanswered));
+        answerer.answer(answer);
+    }
+
+    fn expire(self: Box<Self>, reason: Expiry, holder: Option<LockHolder>) {
+        if self.answerer.start() {
+            let error = self.wait.error(reason, holder);
+            drop(self.unanswered);
+            self.answerer.answer(Err(Error::Storage(error)));
+        }
+    }
+}
+
+/// The answer to a submitted command: a future, or something to wait for.
+///
+/// It works on any executor and on none. Dropping it withdraws the command if it has not started;
+/// one that has started runs to its end.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use autoforge_store::{CreateFeature, GetStats, NewFeature, Store};
+///
+/// let store = Store::open_project(dir.path()).unwrap();
+/// let login = NewFeature::new("Auth", "Log in", "With a password.", ["Open the form"]).unwrap();
+/// let creation = store.submit(CreateFeature::new(login)).unwrap();
+/// let stats = store.submit(GetStats).unwrap();
+/// assert!(creation.wait().is_ok());
+/// assert_eq!(stats.wait().unwrap().total, 1); // a handle's reads see its earlier writes
+/// ```
+#[must_use = "dropping it withdraws the command"]
+pub struct Reply<C: Command> {
+    asker: Asker<Answer<C>>,
+    path: Arc<Path>,
+    command: PhantomData<fn(C)>,
+}
+
+impl<C: Command> fmt::Debug for Reply<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("command", &C::NAME).finish_non_exhaustive()
+    }
+}
+
+impl<C: Command> Reply<C> {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// What the command refuses with, or what the storage failed with.
+    pub fn wait(self) -> Result<C::Output, Error<C::Rejection>> {
+        resolve::<C>(self.asker.wait(), &self.path, None)
+    }
+
+    /// Waits for the answer for so long at most. A command that has not started by then is
+    /// withdrawn.
+    ///
+    /// # Errors
+    /// As [`Reply::wait`]; [`StorageError::DeadlinePassed`] where the command was withdrawn, and
+    /// [`StorageError::OutcomeUnknown`] where it was running.
+    pub fn wait_for(self, allowed: Duration) -> Result<C::Output, Error<C::Rejection>> {
+        let outcome = match Instant::now().checked_add(allowed) {
+            Some(deadline) => self.asker.wait_until(deadline),
+            None => self.asker.wait(),
+        };
+        resolve::<C>(outcome, &self.path, Some(allowed))
+    }
+}
+
+impl<C: Command> Future for Reply<C> {
+    type Output = Result<C::Output, Error<C::Rejection>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.asker).poll(context));
+        Poll::Ready(resolve::<C>(outcome, &self.path, None))
+    }
+}
+
+fn resolve<C: Command>(
+    outcome: Outcome<Answer<C>>,
+    path: &Arc<Path>,
+    allowed: Option<Duration>,
+) -> Answer<C> {
+    lost(outcome, path, allowed, C::Access::WRITES).unwrap_or_else(|fault| Err(fault.into()))
+}
+
+/// What it means that there is no answer.
+pub(super) fn lost<T>(
+    outcome: Outcome<T>,
+    path: &Arc<Path>,
+    allowed: Option<Duration>,
+    writes: bool,
+) -> Result<T, StorageError> {
+    let path = Arc::clone(path);
+    let unknown = |detail: &str| StorageError::OutcomeUnknown {
+        path: Arc::clone(&path),
+        detail: detail.to_owned(),
+    };
+    Err(match outcome {
+        Outcome::Answer(answer) => return Ok(answer),
+        Outcome::Lost { started: true } if writes => unknown("the store ended while it ran"),
+        Outcome::Abandoned if writes => unknown("it was still running at the caller's deadline"),
+        Outcome::Lost { .. } => StorageError::Closed { path },
+        Outcome::Withdrawn | Outcome::Abandoned => {
+            StorageError::DeadlinePassed { allowed: allowed.unwrap_or_default() }
+        }
+    })
+}
+
+/// Work on the file as a whole, with its caller.
+pub(super) struct MaintenanceCall<T, F> {
+    pub(super) work: Option<F>,
+    pub(super) wait: Wait,
+    pub(super) result: Option<Result<T, StorageError>>,
+    pub(super) answerer: Answerer<Result<T, StorageError>>,
+}
+
+impl<T, F> Job for MaintenanceCall<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Maintenance<'_>) -> Result<T, StorageError> + Send,
+{
+    fn kind(&self) -> Kind {
+        Kind::Maintenance
+    }
+
+    fn expired(&self, now: Instant) -> Option<Expiry> {
+        self.wait.expired(now)
+    }
+
+    fn start(&mut self) -> bool {
+        self.answerer.start()
+    }
+
+    fn run(&mut self, _: Transaction<'_>) -> Verdict {
+        Verdict::Discard
+    }
+
+    fn maintain(&mut self, maintenance: &mut Maintenance<'_>) {
+        self.result = self.work.take().map(|work| work(maintenance));
+    }
+
+    fn panicked(&mut self, message: String) {
+        self.result = Some(Err(StorageError::Panicked { command: "maintenance", message }));
+    }
+
+    fn settle(self: Box<Self>, group: Result<(), StorageError>) {
+        let closed = || Err(StorageError::Closed { path: Arc::clone(&self.wait.path) });
+        let answer = match group {
+            Ok(()) => self.result.unwrap_or_else(closed),
+            Err(fault) => Err(fault),
+        };
+        self.answerer.answer(answer);
+    }
+
+    fn expire(self: Box<Self>, reason: Expiry, holder: Option<LockHolder>) {
+        if self.answerer.start() {
+            self.answerer.answer(Err(self.wait.error(reason, holder)));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Opening a project: where its file lies, and the backlog of the time before databases.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Store;
+use crate::command::ImportBacklog;
+use crate::database::Features;
+use crate::engine::OpenOptions;
+use crate::error::{Error, OpenError, StorageError};
+use crate::project::ProjectLayout;
+use crate::types::{BacklogEntry, Timestamp};
+
+/// What opening a handle did, and what its user should know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// The file was created.
+    pub created: bool,
+    /// The file was brought up to date from an older state.
+    pub migrated: bool,
+    /// A `feature_list.json` was imported.
+    pub imported: Option<ImportedBacklog>,
+    /// A `feature_list.json` should have been imported and could not be; it and the database are as
+    /// they were. Says where, and what is wrong with it.
+    pub backlog_problem: Option<String>,
+}
+
+/// A `feature_list.json` that was imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedBacklog {
+    /// How many features it held.
+    pub features: usize,
+    /// Where the list is kept now; `None` where renaming it failed, which harms nothing, since a
+    /// project that has features imports none.
+    pub kept_as: Option<PathBuf>,
+}
+
+impl Store<Features> {
+    /// Opens a project's `features.db` with the default options.
+    ///
+    /// The folder is created where it is missing. An existing database is found where any release
+    /// of AutoForge left it; a new one is made in `.autoforge/`. A `feature_list.json` is imported
+    /// if the project has no features yet.
+    ///
+    /// # Errors
+    /// As [`Store::open_file`].
+    pub fn open_project(folder: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_project_with(folder, &OpenOptions::default())
+    }
+
+    /// As [`Store::open_project`], with options.
+    ///
+    /// # Errors
+    /// As [`Store::open_file`].
+    pub fn open_project_with(
+        folder: impl AsRef<Path>,
+        options: &OpenOptions,
+    ) -> Result<Self, OpenError> {
+        let layout = ProjectLayout::create(folder.as_ref())?;
+        let mut store = Self::open_file(layout.prepare_features_db()?, options)?;
+        let legacy = layout.legacy_backlog();
+        if legacy.is_file() {
+            let (imported, problem) = store.import_legacy(&legacy)?;
+            let mut opening = store.opening().clone();
+            opening.imported = imported;
+            opening.backlog_problem = problem;
+            store.opening = Arc::new(opening);
+        }
+        Ok(store)
+    }
+
+    /// Imports the list unless there are features, then renames it. The check and the import are
+    /// one transaction, so of many processes one imports; a crash between import and renaming
+    /// leaves a list that is not imported again.
+    fn import_legacy(
+        &self,
+        list: &Path,
+    ) -> Result<(Option<ImportedBacklog>, Option<String>), OpenError> {
+        if self.call(crate::command::GetStats).map_or(0, |stats| stats.total) > 0 {
+            return Ok((None, None));
+        }
+        #[expect(clippy::disallowed_methods, reason = "a JSON list, which is no database")]
+        let text = match std::fs::read(list) {
+            Ok(text) => text,
+            // Somebody else has imported and renamed it in this moment.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((None, None)),
+            Err(error) => return Err(OpenError::system("reading", list, &error)),
+        };
+        let problem = |problem: &dyn std::fmt::Display| {
+            let text = format!("{} cannot be imported: {problem}", list.display());
+            tracing::warn!("{text}");
+            Ok((None, Some(text)))
+        };
+        let entries = match BacklogEntry::parse_list(&text) {
+            Ok(entries) => entries,
+            Err(wrong) => return problem(&wrong),
+        };
+        match self.call(ImportBacklog { entries }) {
+            Ok(features) => {
+                let kept_as = keep(list);
+                Ok((Some(ImportedBacklog { features, kept_as }), None))
+            }
+            Err(Error::Refused(crate::command::ImportRefusal::NotEmpty { .. })) => Ok((None, None)),
+            Err(Error::Refused(refusal)) => problem(&refusal),
+            Err(Error::Storage(fault)) => Err(storage(fault)),
+        }
+    }
+}
+
+fn storage(fault: StorageError) -> OpenError {
+    OpenError::Storage(fault)
+}
+
+/// Renames the list to a name that nobody has yet.
+fn keep(list: &Path) -> Option<PathBuf> {
+    let stamp = Timestamp::now().to_file_stamp();
+    let names = std::iter::once(format!("feature_list.json.backup.{stamp}"))
+        .chain((1..100).map(|n| format!("feature_list.json.backup.{stamp}.{n}")));
+    let free = names.map(|name| list.with_file_name(name)).find(|path| !path.exists())?;
+    std::fs::rename(list, &free).ok().map(|()| free)
+}

@@ -1,0 +1,1 @@
+//! The half for loom.

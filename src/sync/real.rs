@@ -1,0 +1,123 @@
+//! The half that ships.
+#![expect(clippy::disallowed_types, reason = "this is where the real ones come from")]
+
+use std::time::{Duration, Instant};
+
+pub(crate) use once_cell::sync::Lazy;
+pub(crate) use parking_lot::{Condvar, Mutex};
+pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+pub(crate) use std::thread::{JoinHandle, ThreadId, sleep};
+
+use super::{Lane, Patience, Received, SendError};
+
+/// How often an idle actor looks after the log that other programs let grow.
+const IDLE_ROUND: Duration = Duration::from_millis(200);
+
+/// Starts a thread with a name.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+pub(crate) fn current_thread() -> ThreadId {
+    std::thread::current().id()
+}
+
+/// A mailbox of two lanes, each bounded by `capacity`.
+pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let (reads, reads_out) = crossbeam_channel::bounded(capacity);
+    let (writes, writes_out) = crossbeam_channel::bounded(capacity);
+    (Sender { reads, writes }, Receiver { reads: reads_out, writes: writes_out })
+}
+
+#[derive(Debug)]
+pub(crate) struct Sender<T> {
+    reads: crossbeam_channel::Sender<T>,
+    writes: crossbeam_channel::Sender<T>,
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self { reads: self.reads.clone(), writes: self.writes.clone() }
+    }
+}
+
+impl<T> Sender<T> {
+    fn lane(&self, lane: Lane) -> &crossbeam_channel::Sender<T> {
+        match lane {
+            Lane::Read => &self.reads,
+            Lane::Write => &self.writes,
+        }
+    }
+
+    /// Waits for a place.
+    pub(crate) fn send(&self, lane: Lane, message: T) -> Result<(), SendError<T>> {
+        self.lane(lane).send(message).map_err(|error| SendError::Disconnected(error.0))
+    }
+
+    /// Waits for a place until `deadline`.
+    pub(crate) fn send_until(
+        &self,
+        lane: Lane,
+        message: T,
+        deadline: Instant,
+    ) -> Result<(), SendError<T>> {
+        use crossbeam_channel::SendTimeoutError::{Disconnected, Timeout};
+        self.lane(lane).send_deadline(message, deadline).map_err(|error| match error {
+            Timeout(message) => SendError::Full(message),
+            Disconnected(message) => SendError::Disconnected(message),
+        })
+    }
+
+    /// Takes a place or gives up.
+    pub(crate) fn try_send(&self, lane: Lane, message: T) -> Result<(), SendError<T>> {
+        use crossbeam_channel::TrySendError::{Disconnected, Full};
+        self.lane(lane).try_send(message).map_err(|error| match error {
+            Full(message) => SendError::Full(message),
+            Disconnected(message) => SendError::Disconnected(message),
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Receiver<T> {
+    reads: crossbeam_channel::Receiver<T>,
+    writes: crossbeam_channel::Receiver<T>,
+}
+
+impl<T> Receiver<T> {
+    /// Takes what is there, reads first; waits otherwise. With `take_writes` false the writing
+    /// lane is left alone, which makes its senders wait.
+    pub(crate) fn recv(&self, take_writes: bool, patience: Patience) -> Received<T> {
+        let none = crossbeam_channel::never();
+        let writes = if take_writes { &self.writes } else { &none };
+        let timeout = match patience {
+            Patience::Idle => IDLE_ROUND,
+            Patience::Retry(pause) => pause,
+        };
+        if let Ok(message) = self.reads.try_recv() {
+            return Received::Read(message);
+        }
+        let received = crossbeam_channel::select! {
+            recv(self.reads) -> message => message.ok().map(Received::Read),
+            recv(writes) -> message => message.ok().map(Received::Write),
+            default(timeout) => return Received::Nothing,
+        };
+        // Both lanes lose their senders together, but each reports it as soon as it is empty.
+        received.unwrap_or_else(|| match (self.reads.try_recv(), writes.try_recv()) {
+            (Ok(message), _) => Received::Read(message),
+            (_, Ok(message)) => Received::Write(message),
+            _ => Received::Disconnected,
+        })
+    }
+
+    /// Takes what is there, without waiting.
+    pub(crate) fn try_recv(&self, lane: Lane) -> Option<T> {
+        match lane {
+            Lane::Read => self.reads.try_recv().ok(),
+            Lane::Write => self.writes.try_recv().ok(),
+        }
+    }
+}

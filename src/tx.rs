@@ -1,0 +1,170 @@
+//! What a command may do with SQLite: query, and for a writing command, execute.
+//!
+//! A [`Tx`] is lent by the engine inside a transaction that the engine alone begins and ends. It
+//! hands out no connection, so a command can neither commit nor change a setting, and a reading
+//! command has no way to write.
+
+mod features;
+
+use std::marker::PhantomData;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Params, Row};
+
+pub(crate) use features::FeatureRow;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Whether a command writes: [`Read`] or [`Write`].
+pub trait Access: sealed::Sealed + Send + 'static {
+    /// It takes the write lock.
+    const WRITES: bool;
+}
+
+/// The command only reads: it never waits for another process's write.
+#[derive(Debug, Clone, Copy)]
+pub enum Read {}
+
+/// The command writes: it runs inside an IMMEDIATE transaction, in a savepoint of its own.
+#[derive(Debug, Clone, Copy)]
+pub enum Write {}
+
+impl sealed::Sealed for Read {}
+impl sealed::Sealed for Write {}
+
+impl Access for Read {
+    const WRITES: bool = false;
+}
+
+impl Access for Write {
+    const WRITES: bool = true;
+}
+
+/// A transaction that the engine has begun and will end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Transaction<'c>(&'c Connection);
+
+impl<'c> Transaction<'c> {
+    /// Only the engine calls this, inside a transaction: an IMMEDIATE one for whoever writes.
+    pub(crate) fn begun_on(connection: &'c Connection) -> Self {
+        Self(connection)
+    }
+}
+
+/// An open transaction, lent to a command for the time of its run.
+#[derive(Debug)]
+pub struct Tx<'c, A> {
+    connection: &'c Connection,
+    access: PhantomData<A>,
+}
+
+impl<'c, A: Access> Tx<'c, A> {
+    pub(crate) fn new(transaction: Transaction<'c>) -> Self {
+        Self { connection: transaction.0, access: PhantomData }
+    }
+
+    /// The first row, where there is one.
+    pub(crate) fn first<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        rows.next()?.map(read).transpose()
+    }
+
+    /// All rows.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_map(params, read)?.collect()
+    }
+
+    /// Whether there is any row.
+    pub(crate) fn exists(&self, sql: &'static str, params: impl Params) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached(sql)?.exists(params)
+    }
+}
+
+impl Tx<'_, Write> {
+    /// Runs one statement that returns no rows; gives the number of changed rows.
+    pub(crate) fn execute(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+    ) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Runs a statement once, for changes of the schema.
+    pub(crate) fn define(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.execute_batch(sql)
+    }
+
+    /// The same transaction for reading alone.
+    pub(crate) fn as_read(&self) -> Tx<'_, Read> {
+        Tx::new(Transaction(self.connection))
+    }
+}
+
+/// Reading columns that other programs wrote: whatever stands there, a value comes back.
+pub(crate) trait LenientRow {
+    /// Text; numbers become their digits, NULL becomes empty, bad UTF-8 is replaced.
+    fn text(&self, column: usize) -> rusqlite::Result<String>;
+    /// Text, or `None` for NULL.
+    fn optional_text(&self, column: usize) -> rusqlite::Result<Option<String>>;
+    /// A whole number; what is none becomes `default`.
+    fn integer(&self, column: usize, default: i64) -> rusqlite::Result<i64>;
+    /// A boolean: any number but zero is true, all else is false.
+    fn boolean(&self, column: usize) -> rusqlite::Result<bool>;
+}
+
+impl LenientRow for Row<'_> {
+    fn text(&self, column: usize) -> rusqlite::Result<String> {
+        Ok(match self.get_ref(column)? {
+            ValueRef::Null => String::new(),
+            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Real(number) => number.to_string(),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                String::from_utf8_lossy(bytes).into_owned()
+            }
+        })
+    }
+
+    fn optional_text(&self, column: usize) -> rusqlite::Result<Option<String>> {
+        if self.get_ref(column)? == ValueRef::Null {
+            return Ok(None);
+        }
+        self.text(column).map(Some)
+    }
+
+    fn integer(&self, column: usize, default: i64) -> rusqlite::Result<i64> {
+        Ok(match self.get_ref(column)? {
+            ValueRef::Integer(number) => number,
+            ValueRef::Text(bytes) => std::str::from_utf8(bytes)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(default),
+            // `as` saturates, which is what an absurd priority deserves.
+            #[expect(clippy::cast_possible_truncation, reason = "saturation is intended")]
+            ValueRef::Real(number) if number.is_finite() => number as i64,
+            _ => default,
+        })
+    }
+
+    fn boolean(&self, column: usize) -> rusqlite::Result<bool> {
+        Ok(match self.get_ref(column)? {
+            ValueRef::Integer(number) => number != 0,
+            ValueRef::Real(number) => number != 0.0,
+            _ => false,
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! The statements on `features` that several commands share.
+
+use rusqlite::{Row, params_from_iter, types::Value as SqlValue};
+use serde_json::Value;
+
+use super::{Access, LenientRow, Tx, Write};
+use crate::types::{
+    DependencyGraph, Feature, FeatureId, FeatureSummary, GraphNode, Steps, ids_json, parse_json,
+    to_json_text,
+};
+
+/// What AutoForge's programs give a feature whose priority nobody named.
+const DEFAULT_PRIORITY: i64 = 999;
+
+macro_rules! select_features {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, priority, category, name, description, steps, passes, in_progress, \
+             dependencies, needs_human_input, human_input_request, human_input_response \
+             FROM features ",
+            $rest
+        )
+    };
+}
+
+/// A row to be inserted; its id is chosen by the caller from [`Tx::next_feature_id`].
+#[derive(Debug)]
+pub(crate) struct FeatureRow<'a> {
+    pub(crate) id: FeatureId,
+    pub(crate) priority: i64,
+    pub(crate) category: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) steps: &'a Value,
+    pub(crate) passes: bool,
+    pub(crate) in_progress: bool,
+    pub(crate) dependencies: &'a [FeatureId],
+    pub(crate) needs_human_input: bool,
+    pub(crate) human_input_request: Option<&'a Value>,
+    pub(crate) human_input_response: Option<&'a Value>,
+}
+
+impl<A: Access> Tx<'_, A> {
+    pub(crate) fn feature(&self, id: FeatureId) -> rusqlite::Result<Option<Feature>> {
+        self.first(select_features!("WHERE id = ?1"), [id.get()], feature)
+    }
+
+    /// Every feature, sooner ones first.
+    pub(crate) fn features(&self) -> rusqlite::Result<Vec<Feature>> {
+        self.all(select_features!("ORDER BY priority, id"), [], feature)
+    }
+
+    pub(crate) fn feature_summary(
+        &self,
+        id: FeatureId,
+    ) -> rusqlite::Result<Option<FeatureSummary>> {
+        self.first(
+            "SELECT id, name, passes, in_progress, needs_human_input, dependencies
+             FROM features WHERE id = ?1",
+            [id.get()],
+            |row| {
+                Ok(FeatureSummary {
+                    id: FeatureId::from(row.integer(0, 0)?),
+                    name: row.text(1)?,
+                    passes: row.boolean(2)?,
+                    in_progress: row.boolean(3)?,
+                    needs_human_input: row.boolean(4)?,
+                    dependencies: dependencies(row, 5)?,
+                })
+            },
+        )
+    }
+
+    pub(crate) fn has_feature(&self, id: FeatureId) -> rusqlite::Result<bool> {
+        self.exists("SELECT 1 FROM features WHERE id = ?1", [id.get()])
+    }
+
+    /// All that scheduling and cycle checks look at.
+    pub(crate) fn dependency_graph(&self) -> rusqlite::Result<DependencyGraph> {
+        let nodes = self.all(
+            "SELECT id, priority, passes, in_progress, needs_human_input, dependencies
+             FROM features ORDER BY id",
+            [],
+            |row| {
+                Ok(GraphNode {
+                    id: FeatureId::from(row.integer(0, 0)?),
+                    priority: row.integer(1, DEFAULT_PRIORITY)?,
+                    passes: row.boolean(2)?,
+                    in_progress: row.boolean(3)?,
+                    needs_human_input: row.boolean(4)?,
+                    dependencies: dependencies(row, 5)?,
+                })
+            },
+        )?;
+        Ok(DependencyGraph::new(nodes))
+    }
+
+    /// The highest priority in the table; 0 where there is no feature.
+    pub(crate) fn highest_priority(&self) -> rusqlite::Result<i64> {
+        let highest =
+            self.first("SELECT max(priority) FROM features", [], |row| row.integer(0, 0))?;
+        Ok(highest.unwrap_or(0))
+    }
+
+    /// A feature whose priority is within the bounds, both included, and that priority.
+    pub(crate) fn priority_holder(
+        &self,
+        lowest: i64,
+        highest: i64,
+    ) -> rusqlite::Result<Option<(FeatureId, i64)>> {
+        self.first(
+            "SELECT id, priority FROM features WHERE priority BETWEEN ?1 AND ?2
+             ORDER BY priority, id LIMIT 1",
+            [lowest, highest],
+            |row| Ok((FeatureId::from(row.integer(0, 0)?), row.integer(1, 0)?)),
+        )
+    }
+
+    /// The lowest id that was never given out: above every existing and every deleted one.
+    /// `None` once the last id is taken.
+    pub(crate) fn next_feature_id(&self) -> rusqlite::Result<Option<FeatureId>> {
+        let highest = self.first(
+            "SELECT max(
+                coalesce((SELECT max(id) FROM features), 0),
+                coalesce((SELECT value FROM autoforge_store WHERE fact = 'feature_id_floor'), 0))",
+            [],
+            |row| row.integer(0, 0),
+        )?;
+        Ok(highest.unwrap_or(0).checked_add(1).map(FeatureId::from))
+    }
+}
+
+impl Tx<'_, Write> {
+    pub(crate) fn insert_feature(&self, row: &FeatureRow<'_>) -> rusqlite::Result<()> {
+        let values = [
+            SqlValue::from(row.id.get()),
+            row.priority.into(),
+            row.category.to_owned().into(),
+            row.name.to_owned().into(),
+            row.description.to_owned().into(),
+            to_json_text(row.steps).into(),
+            row.passes.into(),
+            row.in_progress.into(),
+            dependencies_text(row.dependencies).into(),
+            row.needs_human_input.into(),
+            row.human_input_request.map(to_json_text).into(),
+            row.human_input_response.map(to_json_text).into(),
+        ];
+        // Some releases made this column NOT NULL without a default, and then gave it up.
+        let sql = if self.exists(
+            "SELECT 1 FROM pragma_table_info('features') WHERE name = 'testing_in_progress'",
+            [],
+        )? {
+            "INSERT INTO features (id, priority, category, name, description, steps, passes,
+                 in_progress, dependencies, needs_human_input, human_input_request,
+                 human_input_response, testing_in_progress)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0)"
+        } else {
+            "INSERT INTO features (id, priority, category, name, description, steps, passes,
+                 in_progress, dependencies, needs_human_input, human_input_request,
+                 human_input_response)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        };
+        self.execute(sql, params_from_iter(values)).map(drop)
+    }
+
+    /// Remembers that `id` was given out, so that deleting it does not free it.
+    pub(crate) fn raise_feature_id_floor(&self, id: FeatureId) -> rusqlite::Result<()> {
+        self.execute(
+            "UPDATE autoforge_store SET value = ?1
+             WHERE fact = 'feature_id_floor' AND value < ?1",
+            [id.get()],
+        )
+        .map(drop)
+    }
+
+    pub(crate) fn set_dependencies(
+        &self,
+        id: FeatureId,
+        dependencies: &[FeatureId],
+    ) -> rusqlite::Result<()> {
+        self.execute(
+            "UPDATE features SET dependencies = ?2 WHERE id = ?1",
+            (id.get(), dependencies_text(dependencies)),
+        )
+        .map(drop)
+    }
+}
+
+/// None is stored as NULL, which every program reads.
+fn dependencies_text(dependencies: &[FeatureId]) -> Option<String> {
+    (!dependencies.is_empty()).then(|| to_json_text(&ids_json(dependencies)))
+}
+
+fn feature(row: &Row<'_>) -> rusqlite::Result<Feature> {
+    Ok(Feature {
+        id: FeatureId::from(row.integer(0, 0)?),
+        priority: row.integer(1, DEFAULT_PRIORITY)?,
+        category: row.text(2)?,
+        name: row.text(3)?,
+        description: row.text(4)?,
+        steps: Steps::from(json_or_text(row.text(5)?)),
+        passes: row.boolean(6)?,
+        in_progress: row.boolean(7)?,
+        dependencies: dependencies(row, 8)?,
+        needs_human_input: row.boolean(9)?,
+        human_input_request: optional_json(row, 10)?,
+        human_input_response: optional_json(row, 11)?,
+    })
+}
+
+/// Text that is no JSON is shown as the text it is.
+fn json_or_text(text: String) -> Value {
+    parse_json(&text).unwrap_or(Value::String(text))
+}
+
+fn optional_json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Value>> {
+    let value = row.optional_text(column)?.map(json_or_text);
+    Ok(value.filter(|value| !value.is_null()))
+}
+
+/// The integers of the stored array. An integer beyond 64 bits saturates: it names no feature, and
+/// the feature must go on waiting for it.
+fn dependencies(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<FeatureId>> {
+    let Some(Value::Array(items)) = row.optional_text(column)?.as_deref().and_then(parse_json)
+    else {
+        return Ok(Vec::new());
+    };
+    let id = |item: &Value| item.as_i64().or_else(|| item.as_u64().map(|_| i64::MAX));
+    Ok(items.iter().filter_map(id).map(FeatureId::from).collect())
+}
