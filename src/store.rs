@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::actor::{self, Cache, Handle, Outcome, Progress, Resident, Resource, Storage, slot};
+use crate::actor::{
+    self, Actor, Cache, Handle, OnFull, Outcome, Progress, Resident, Resource, Storage, slot,
+};
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
@@ -19,10 +21,7 @@ use crate::engine::{
     Maintenance, OpenOptions, Opened,
 };
 use crate::error::{Error, OpenError, StorageError};
-use crate::sync::{
-    AtomicUsize, JoinHandle, Lane, Lazy, Mutex, Ordering, SendError, Sender, ThreadId,
-    current_thread, mailbox, sleep, spawn,
-};
+use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
 use crate::tx::Access;
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
@@ -149,7 +148,13 @@ impl<D: Database> Store<D> {
         C: Command<Database = D>,
     {
         let started = Instant::now();
-        let reply = self.send(command, Some(allowed), OnFull::Wait)?;
+        let on_full = started.checked_add(allowed).map_or(OnFull::Wait, OnFull::WaitUntil);
+        let reply = match self.send(command, Some(allowed), on_full) {
+            Err(StorageError::MailboxFull { .. }) => {
+                return Err(StorageError::DeadlinePassed { allowed }.into());
+            }
+            sent => sent?,
+        };
         reply.wait_for(allowed.saturating_sub(started.elapsed()))
     }
 
@@ -231,7 +236,7 @@ impl<D: Database> Store<D> {
         let lane = if writes || behind_own_write { Lane::Write } else { Lane::Read };
         let unanswered = writes.then(|| Unanswered::new(&self.unanswered));
         let (job, reply) = request(command, self.engine.wait(allowed), unanswered);
-        self.engine.post(lane, job, allowed, on_full)?;
+        self.engine.post(lane, job, on_full)?;
         Ok(reply)
     }
 
@@ -242,8 +247,8 @@ impl<D: Database> Store<D> {
         let (asker, answerer) = slot();
         let wait = self.engine.wait(None);
         let call = MaintenanceCall { work: Some(work), wait, result: None, answerer };
-        self.engine.post(Lane::Write, Box::new(call), None, OnFull::Wait)?;
-        lost(asker.wait(), &self.engine.shared_path, None, true)?
+        self.engine.post(Lane::Write, Box::new(call), OnFull::Wait)?;
+        lost(asker.wait(), &self.engine.path, None, true)?
     }
 }
 
@@ -259,31 +264,14 @@ pub fn dispose(path: impl AsRef<Path>) -> Result<Option<CloseReport>, OpenError>
     Ok(running.map(|running| running.report()))
 }
 
-/// What to do where the mailbox is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnFull {
-    Wait,
-    Refuse,
-}
-
-/// An engine at work: the way to its thread, and the thread.
+/// An engine at work.
 struct Running {
-    path: PathBuf,
-    shared_path: Arc<Path>,
+    path: Arc<Path>,
     opened_by: u32,
     lock_wait: Duration,
-    /// Taken by whoever closes the engine; the thread ends when the last copy is gone.
-    sender: Mutex<Option<Sender<Mail>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    thread_id: ThreadId,
-    state: Arc<State>,
-}
-
-/// What an engine's thread tells about itself.
-#[derive(Debug, Default)]
-struct State {
-    poisoned: AtomicUsize,
-    report: Mutex<Option<CloseReport>>,
+    actor: Actor<Mail, CloseReport>,
+    /// Not 0 once the engine serves nothing more.
+    poisoned: Arc<AtomicUsize>,
 }
 
 impl Running {
@@ -292,13 +280,11 @@ impl Running {
         options: OpenOptions,
         resident: Resident<PathBuf, Running>,
     ) -> Result<(Self, Opened), OpenError> {
-        let shared_path = Arc::clone(location.path());
-        let path = location.path().to_path_buf();
-        let (sender, receiver) = mailbox::<Mail>(MAILBOX_CAPACITY);
+        let path = Arc::clone(location.path());
         let (asker, answerer) = slot();
-        let state = Arc::new(State::default());
-        let reported = Arc::clone(&state);
-        let thread = spawn("autoforge-store", move || {
+        let poisoned = Arc::new(AtomicUsize::new(0));
+        let poison = Arc::clone(&poisoned);
+        let actor = Actor::start("autoforge-store", MAILBOX_CAPACITY, move |mailbox| {
             // Dropped last, so that the cache's slot is free only when the file is closed.
             let _resident = resident;
             let engine = match Engine::open(location, D::SCHEMA, &options, sleep) {
@@ -306,83 +292,54 @@ impl Running {
                     answerer.answer(Ok(opened));
                     engine
                 }
-                Err(error) => return answerer.answer(Err(error)),
+                Err(error) => {
+                    answerer.answer(Err(error));
+                    return CloseReport { checkpoint: None, fault: None };
+                }
             };
-            let mut served = Served { engine, state: &reported };
-            actor::serve(&receiver, &mut served);
-            // Whoever still sends is told at once, not after the last checkpoint.
-            drop(receiver);
-            let report = served.engine.close();
-            *reported.report.lock() = Some(report);
+            let mut served = Served { engine, poisoned: poison };
+            actor::serve(&mailbox, &mut served);
+            drop(mailbox);
+            served.engine.close()
         });
-        let thread =
-            thread.map_err(|error| OpenError::system("starting a thread for", &path, &error))?;
-        let thread_id = thread.thread().id();
+        let actor =
+            actor.map_err(|error| OpenError::system("starting a thread for", &path, &error))?;
         let opened = match asker.wait() {
             Outcome::Answer(result) => result?,
             _ => {
                 let cause = "its thread ended while opening".to_owned();
-                return Err(StorageError::Poisoned { path: shared_path, cause }.into());
+                return Err(StorageError::Poisoned { path, cause }.into());
             }
         };
-        let running = Self {
-            path,
-            shared_path,
-            opened_by: std::process::id(),
-            lock_wait: options.lock_wait,
-            sender: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-            thread_id,
-            state,
-        };
-        Ok((running, opened))
+        let opened_by = std::process::id();
+        Ok((Self { path, opened_by, lock_wait: options.lock_wait, actor, poisoned }, opened))
     }
 
     fn wait(&self, allowed: Option<Duration>) -> Wait {
         Wait {
-            path: Arc::clone(&self.shared_path),
+            path: Arc::clone(&self.path),
             submitted: Instant::now(),
             lock_wait: self.lock_wait,
             allowed,
         }
     }
 
-    fn post(
-        &self,
-        lane: Lane,
-        job: Mail,
-        allowed: Option<Duration>,
-        on_full: OnFull,
-    ) -> Result<(), StorageError> {
-        let path = || Arc::clone(&self.shared_path);
+    fn post(&self, lane: Lane, job: Mail, on_full: OnFull) -> Result<(), StorageError> {
+        let path = Arc::clone(&self.path);
         if std::process::id() != self.opened_by {
-            return Err(StorageError::Forked { path: path(), opened_by: self.opened_by });
+            return Err(StorageError::Forked { path, opened_by: self.opened_by });
         }
-        // A copy, so that the lock is not held while the mailbox is full.
-        let Some(sender) = self.sender.lock().clone() else {
-            return Err(StorageError::Closed { path: path() });
-        };
-        let deadline = allowed.and_then(|allowed| Instant::now().checked_add(allowed));
-        let sent = match (on_full, deadline) {
-            (OnFull::Refuse, _) => sender.try_send(lane, job),
-            (OnFull::Wait, Some(deadline)) => sender.send_until(lane, job, deadline),
-            (OnFull::Wait, None) => sender.send(lane, job),
-        };
-        sent.map_err(|error| match (error, allowed) {
-            (SendError::Full(_), Some(allowed)) => StorageError::DeadlinePassed { allowed },
-            (SendError::Full(_), None) => StorageError::MailboxFull { capacity: MAILBOX_CAPACITY },
-            (SendError::Disconnected(_), _) => StorageError::Closed { path: path() },
+        self.actor.post(lane, job, on_full).map_err(|error| match error {
+            SendError::Full(_) => StorageError::MailboxFull { capacity: MAILBOX_CAPACITY },
+            SendError::Disconnected(_) => StorageError::Closed { path },
         })
     }
 
     fn report(&self) -> CloseReport {
-        let report = self.state.report.lock().clone();
-        report.unwrap_or_else(|| CloseReport {
-            checkpoint: None,
-            fault: Some(StorageError::Poisoned {
-                path: Arc::clone(&self.shared_path),
-                cause: "its thread ended early".to_owned(),
-            }),
+        self.actor.report().unwrap_or_else(|| {
+            let (path, cause) = (Arc::clone(&self.path), "its thread ended early".to_owned());
+            let fault = Some(StorageError::Poisoned { path, cause });
+            CloseReport { checkpoint: None, fault }
         })
     }
 }
@@ -390,37 +347,30 @@ impl Running {
 impl Resource for Running {
     fn is_usable(&self) -> bool {
         // ORDERING: a hint; an engine that fails a moment later says so itself.
-        self.sender.lock().is_some() && self.state.poisoned.load(Ordering::SeqCst) == 0
+        self.actor.is_open() && self.poisoned.load(Ordering::SeqCst) == 0
     }
 
     fn close(&self) {
-        drop(self.sender.lock().take());
-        // A waker may drop the last handle on the engine's own thread, which cannot wait for
-        // itself; and a forked child has no such thread.
-        if current_thread() == self.thread_id || std::process::id() != self.opened_by {
-            return;
-        }
-        // A second closer waits here until the first has seen the thread end.
-        let mut thread = self.thread.lock();
-        if let Some(thread) = thread.take()
-            && thread.join().is_err()
-        {
+        // A forked child has no such thread.
+        if std::process::id() != self.opened_by {
+            self.actor.close_mailbox();
+        } else if !self.actor.close() {
             tracing::error!(path = %self.path.display(), "an engine's thread panicked");
         }
     }
 }
 
 /// The engine as the actor sees it.
-struct Served<'s> {
+struct Served {
     engine: Engine,
-    state: &'s State,
+    poisoned: Arc<AtomicUsize>,
 }
 
-impl Served<'_> {
+impl Served {
     fn progress(&self, attempt: Attempt) -> Progress {
         if self.engine.is_poisoned() {
             // ORDERING: see `is_usable`.
-            self.state.poisoned.store(1, Ordering::SeqCst);
+            self.poisoned.store(1, Ordering::SeqCst);
         }
         match attempt {
             Attempt::Done => Progress::Done,
@@ -429,7 +379,7 @@ impl Served<'_> {
     }
 }
 
-impl Storage<Mail> for Served<'_> {
+impl Storage<Mail> for Served {
     fn read(&mut self, queue: &mut VecDeque<Mail>, max: usize) -> Progress {
         let attempt = self.engine.read(queue, max);
         self.progress(attempt)
