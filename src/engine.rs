@@ -4,6 +4,8 @@
 //! from their front, runs each job in a savepoint of one transaction, commits, and only then
 //! settles them.
 
+#[cfg(test)]
+mod fault_tests;
 mod group;
 mod holder;
 mod job;
@@ -18,8 +20,8 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
-pub(crate) use location::Location;
 pub use location::SQLITE_REQUIRED;
+pub(crate) use location::{FileIdentity, Location};
 pub(crate) use maintenance::Maintenance;
 pub use maintenance::{BackupReport, CheckpointReport, CloseReport, Diagnosis, JournalMode};
 pub use open::OpenOptions;

@@ -17,8 +17,8 @@ use crate::actor::{
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
-    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Job, Location,
-    Maintenance, OpenOptions, Opened,
+    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, FileIdentity, Job,
+    Location, Maintenance, OpenOptions, Opened,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
@@ -95,14 +95,21 @@ impl<D: Database> Store<D> {
     pub fn open_file(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, OpenError> {
         let location = Location::resolve(path.as_ref(), options.lock_wait)?;
         let key = location.path().to_path_buf();
-        let mut opened = Opened::default();
-        let engine = ENGINES.get_or_open(&key, |resident| {
-            let (running, by_us) = Running::start::<D>(location, *options, resident)?;
-            opened = by_us;
-            Ok::<_, OpenError>(running)
-        })?;
-        let Opened { created, migrated } = opened;
-        let opening = Opening { created, migrated, ..Opening::default() };
+        let mut opening = Opening::default();
+        let engine = loop {
+            let location = location.clone();
+            let engine = ENGINES.get_or_open(&key, |resident| {
+                let (running, opened) = Running::start::<D>(location, *options, resident)?;
+                opening.created = opened.created;
+                opening.migrated = opened.migrated;
+                Ok::<_, OpenError>(running)
+            })?;
+            if FileIdentity::at(&key) == Some(engine.file) {
+                break engine;
+            }
+            // Its file was replaced, and it has not noticed yet.
+            engine.close();
+        };
         Ok(Self {
             engine: Arc::new(engine),
             unanswered: Arc::new(AtomicUsize::new(0)),
@@ -267,6 +274,7 @@ pub fn dispose(path: impl AsRef<Path>) -> Result<Option<CloseReport>, OpenError>
 /// An engine at work.
 struct Running {
     path: Arc<Path>,
+    file: FileIdentity,
     opened_by: u32,
     lock_wait: Duration,
     actor: Actor<Mail, CloseReport>,
@@ -311,8 +319,15 @@ impl Running {
                 return Err(StorageError::Poisoned { path, cause }.into());
             }
         };
-        let opened_by = std::process::id();
-        Ok((Self { path, opened_by, lock_wait: options.lock_wait, actor, poisoned }, opened))
+        let running = Self {
+            path,
+            file: opened.identity,
+            opened_by: std::process::id(),
+            lock_wait: options.lock_wait,
+            actor,
+            poisoned,
+        };
+        Ok((running, opened))
     }
 
     fn wait(&self, allowed: Option<Duration>) -> Wait {

@@ -21,12 +21,30 @@ const SQLITE_PATH_MAX: usize = 512;
 /// What SQLite appends to a database's name at most.
 const LONGEST_SUFFIX: usize = "-journal".len();
 
+/// Which file stands at a path: its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// The file at the path, if there is one.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|file| Self::of(&file))
+    }
+
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
 /// A database file and what identifies it.
 #[derive(Debug, Clone)]
 pub(crate) struct Location {
     path: Arc<Path>,
-    /// Device and inode, once the file exists.
-    identity: Option<(u64, u64)>,
+    /// Which file it is, once it has been opened.
+    identity: Option<FileIdentity>,
     lock_wait: Duration,
 }
 
@@ -62,18 +80,16 @@ impl Location {
     }
 
     /// Notes which file stands at the path now.
-    pub(super) fn identify(&mut self) -> Result<(), OpenError> {
+    pub(super) fn identify(&mut self) -> Result<FileIdentity, OpenError> {
         let metadata = fs::metadata(&self.path)
             .map_err(|error| OpenError::system("looking at", &self.path, &error))?;
         check_file(&self.path, &metadata)?;
-        self.identity = Some((metadata.dev(), metadata.ino()));
-        Ok(())
+        Ok(*self.identity.insert(FileIdentity::of(&metadata)))
     }
 
     /// Whether another file, or none, stands at the path by now.
     pub(super) fn was_moved(&self) -> bool {
-        let now = fs::metadata(&self.path).ok().map(|file| (file.dev(), file.ino()));
-        self.identity.is_some() && now != self.identity
+        self.identity.is_some() && FileIdentity::at(&self.path) != self.identity
     }
 
     /// The side file with this suffix.
