@@ -184,10 +184,10 @@ fn loom_closing_carries_out_what_was_accepted_and_refuses_the_rest() {
 }
 
 #[test]
-fn loom_accepted_work_is_never_dropped_by_a_close_of_the_same_thread() {
-    explore("submitted, then closed", Some(3), || {
+fn loom_accepted_work_outlives_the_close_even_while_the_lock_is_somebody_elses() {
+    explore("submitted, then closed twice, the lock taken", Some(3), || {
         let log = Log::default();
-        let actor = start(2, TestStorage::new(&log));
+        let actor = start(2, TestStorage { busy: 2, ..TestStorage::new(&log) });
         let asker = post(&actor, Lane::Write, 1).unwrap();
         let closer = {
             let actor = Arc::clone(&actor);
