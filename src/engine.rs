@@ -16,13 +16,13 @@ mod open;
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
 pub use location::SQLITE_REQUIRED;
 pub(crate) use location::{FileIdentity, Location};
-pub(crate) use maintenance::Maintenance;
 pub use maintenance::{BackupReport, CheckpointReport, CloseReport, Diagnosis, JournalMode};
 pub use open::OpenOptions;
 pub(crate) use open::Opened;
@@ -41,6 +41,8 @@ pub(crate) struct Engine {
     connection: Connection,
     location: Location,
     journal: JournalMode,
+    /// How long a commit may wait for readers, where there is no log.
+    lock_wait: Duration,
     /// Set once by a fault after which nothing may run until the file is opened anew.
     fault: Option<StorageError>,
     /// The log is copied back into the file when it holds so many frames.

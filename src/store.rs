@@ -18,7 +18,7 @@ use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
     Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, FileIdentity, Job,
-    Location, Maintenance, OpenOptions, Opened,
+    Location, OpenOptions, Opened,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
@@ -35,6 +35,7 @@ type EngineHandle = Handle<PathBuf, Running>;
 
 /// The engines of this process by the real path of their file. An engine starts with the first
 /// handle to its file and ends with the last, or when it is disposed of.
+#[expect(clippy::non_std_lazy_statics, reason = "the cache is once_cell's and parking_lot's")]
 static ENGINES: Lazy<Arc<Cache<PathBuf, Running>>> = Lazy::new(|| Arc::new(Cache::new()));
 
 /// A handle to a database.
@@ -93,7 +94,7 @@ impl<D: Database> Store<D> {
     /// [`OpenError`] says what stands at the path instead, or why it cannot be used; the file is as
     /// it was.
     pub fn open_file(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, OpenError> {
-        let location = Location::resolve(path.as_ref(), options.lock_wait)?;
+        let location = Location::resolve(path.as_ref())?;
         let key = location.path().to_path_buf();
         let mut opening = Opening::default();
         let engine = loop {
@@ -194,7 +195,7 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// The storage's fault. Nothing is lost by it.
     pub fn checkpoint(&self) -> Result<Option<CheckpointReport>, StorageError> {
-        self.maintain(|maintenance| maintenance.checkpoint())
+        self.maintain(Engine::checkpoint)
     }
 
     /// Copies a consistent snapshot into a new file, beside running writers, and checks the copy.
@@ -209,7 +210,7 @@ impl<D: Database> Store<D> {
             let detail = "the file exists already".to_owned();
             return Err(StorageError::ReadOnly { path: to.as_path().into(), detail });
         }
-        self.maintain(move |maintenance| maintenance.backup(&to))
+        self.maintain(move |engine| engine.backup(&to))
     }
 
     /// Has SQLite check the whole file; takes time in proportion to its size.
@@ -217,12 +218,13 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// The storage's fault, where not even the check can run.
     pub fn diagnose(&self) -> Result<Diagnosis, StorageError> {
-        self.maintain(|maintenance| maintenance.diagnose())
+        self.maintain(Engine::diagnose)
     }
 
     /// Ends the engine for all handles: what was accepted is carried out, the log is copied back,
     /// the file is closed. Later calls say [`StorageError::Closed`]. Repeating it gives the same
     /// report.
+    #[expect(clippy::must_use_candidate, reason = "closing is the point, the report a courtesy")]
     pub fn close(&self) -> CloseReport {
         self.engine.close();
         self.engine.report()
@@ -249,7 +251,7 @@ impl<D: Database> Store<D> {
 
     fn maintain<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Maintenance<'_>) -> Result<T, StorageError> + Send + 'static,
+        work: impl FnOnce(&mut Engine) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let (asker, answerer) = slot();
         let wait = self.engine.wait(None);
@@ -266,7 +268,7 @@ impl<D: Database> Store<D> {
 /// # Errors
 /// Where the path does not resolve.
 pub fn dispose(path: impl AsRef<Path>) -> Result<Option<CloseReport>, OpenError> {
-    let location = Location::resolve(path.as_ref(), Duration::ZERO)?;
+    let location = Location::resolve(path.as_ref())?;
     let running = ENGINES.dispose(&location.path().to_path_buf());
     Ok(running.map(|running| running.report()))
 }
@@ -312,13 +314,11 @@ impl Running {
         });
         let actor =
             actor.map_err(|error| OpenError::system("starting a thread for", &path, &error))?;
-        let opened = match asker.wait() {
-            Outcome::Answer(result) => result?,
-            _ => {
-                let cause = "its thread ended while opening".to_owned();
-                return Err(StorageError::Poisoned { path, cause }.into());
-            }
+        let Outcome::Answer(opened) = asker.wait() else {
+            let cause = "its thread ended while opening".to_owned();
+            return Err(StorageError::Poisoned { path, cause }.into());
         };
+        let opened = opened?;
         let running = Self {
             path,
             file: opened.identity,
@@ -334,7 +334,7 @@ impl Running {
         Wait {
             path: Arc::clone(&self.path),
             submitted: Instant::now(),
-            lock_wait: self.lock_wait,
+            for_lock: self.lock_wait,
             allowed,
         }
     }

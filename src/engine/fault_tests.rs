@@ -2,10 +2,10 @@
 //! connection, where no test from outside can reach.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
-use super::{Engine, Location, Maintenance, OpenOptions};
+use super::{Engine, Location, OpenOptions};
 use crate::database::{Database, Features};
 use crate::error::{LockHolder, StorageError};
 use crate::sync::Mutex;
@@ -43,7 +43,7 @@ impl Job for Scripted {
         self.verdict
     }
 
-    fn maintain(&mut self, _: &mut Maintenance<'_>) {}
+    fn maintain(&mut self, _: &mut Engine) {}
 
     fn panicked(&mut self, _: String) {}
 
@@ -63,8 +63,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let location =
-            Location::resolve(&dir.path().join("features.db"), Duration::from_secs(30)).unwrap();
+        let location = Location::resolve(&dir.path().join("features.db")).unwrap();
         let options = OpenOptions::default();
         let opened = Engine::open(location, Features::SCHEMA, &options, |_| {}).unwrap();
         Self { engine: opened.0, answers: Answers::default(), _dir: dir }

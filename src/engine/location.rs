@@ -8,7 +8,6 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::OpenError;
 
@@ -45,13 +44,12 @@ pub(crate) struct Location {
     path: Arc<Path>,
     /// Which file it is, once it has been opened.
     identity: Option<FileIdentity>,
-    lock_wait: Duration,
 }
 
 impl Location {
     /// The real place of a database that may not exist yet: links and `..` resolved, the kind of
     /// file and the file system checked.
-    pub(crate) fn resolve(path: &Path, lock_wait: Duration) -> Result<Self, OpenError> {
+    pub(crate) fn resolve(path: &Path) -> Result<Self, OpenError> {
         let path = real_path(path)?;
         let bytes = path.as_os_str().len();
         let max = SQLITE_PATH_MAX - 1 - LONGEST_SUFFIX;
@@ -63,16 +61,11 @@ impl Location {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(OpenError::system("looking at", &path, &error)),
         }
-        Ok(Self { path: path.into(), identity: None, lock_wait })
+        Ok(Self { path: path.into(), identity: None })
     }
 
     pub(crate) fn path(&self) -> &Arc<Path> {
         &self.path
-    }
-
-    /// How long a command waits for a lock.
-    pub(crate) fn lock_wait(&self) -> Duration {
-        self.lock_wait
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -265,7 +258,7 @@ mod tests {
     #[test]
     fn a_folder_is_no_database() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Location::resolve(dir.path(), Duration::ZERO).unwrap_err();
+        let error = Location::resolve(dir.path()).unwrap_err();
         assert!(matches!(error, OpenError::NotAFile { found: "a folder", .. }), "{error}");
     }
 }

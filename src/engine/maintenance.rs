@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -73,22 +74,14 @@ pub struct Diagnosis {
     pub unsafe_file_system: Option<String>,
 }
 
-/// The file, lent to a maintenance job.
-#[derive(Debug)]
-pub(crate) struct Maintenance<'e>(&'e mut Engine);
-
-impl<'e> Maintenance<'e> {
-    pub(super) fn new(engine: &'e mut Engine) -> Self {
-        Self(engine)
-    }
-
+impl Engine {
     /// Copies the log back and cuts it, as far as other processes allow at the moment.
     pub(crate) fn checkpoint(&mut self) -> Result<Option<CheckpointReport>, StorageError> {
-        if self.0.journal == JournalMode::Rollback {
+        if self.journal == JournalMode::Rollback {
             return Ok(None);
         }
-        let report = checkpoint(&self.0.connection, Mode::Truncate);
-        report.map(Some).map_err(|fault| self.0.storage_error(&fault))
+        let report = checkpoint(&self.connection, Mode::Truncate);
+        report.map(Some).map_err(|fault| self.storage_error(&fault))
     }
 
     /// Copies a snapshot of the database into a new file, and checks the copy.
@@ -100,16 +93,11 @@ impl<'e> Maintenance<'e> {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut copy = Connection::open_with_flags(to, flags).map_err(|error| fault(&error))?;
         {
-            let backup =
-                Backup::new(&self.0.connection, &mut copy).map_err(|error| fault(&error))?;
+            let backup = Backup::new(&self.connection, &mut copy).map_err(|error| fault(&error))?;
             // One step copies one snapshot; in a log, writers go on meanwhile.
-            match backup.step(-1).map_err(|error| fault(&error))? {
-                StepResult::Done => {}
-                _ => {
-                    let path = Arc::clone(self.0.path());
-                    let waited = std::time::Duration::ZERO;
-                    return Err(StorageError::Busy { path, waited, holder: None });
-                }
+            if backup.step(-1).map_err(|error| fault(&error))? != StepResult::Done {
+                let (path, waited) = (Arc::clone(self.path()), Duration::ZERO);
+                return Err(StorageError::Busy { path, waited, holder: None });
             }
         }
         // The copy takes over the log mode of the original; a backup is one file.
@@ -129,31 +117,29 @@ impl<'e> Maintenance<'e> {
     /// Has SQLite check the whole file.
     pub(crate) fn diagnose(&mut self) -> Result<Diagnosis, StorageError> {
         let diagnose = || {
-            let connection = &self.0.connection;
+            let connection = &self.connection;
             let foreign_key_violations = connection.query_row(
                 "SELECT count(*) FROM pragma_foreign_key_check",
                 [],
                 |row| row.get::<_, i64>(0),
             )?;
-            let log = match self.0.journal {
+            let log = match self.journal {
                 JournalMode::Wal => Some(checkpoint(connection, Mode::Noop)?),
                 JournalMode::Rollback => None,
             };
             Ok(Diagnosis {
                 integrity: integrity(connection)?,
                 foreign_key_violations: foreign_key_violations.unsigned_abs(),
-                journal: self.0.journal,
+                journal: self.journal,
                 log,
                 sqlite_version: rusqlite::version().to_owned(),
                 bytes: size(connection)?,
-                unsafe_file_system: self.0.location.unsafe_file_system(),
+                unsafe_file_system: self.location.unsafe_file_system(),
             })
         };
-        diagnose().map_err(|fault| self.0.storage_error(&fault))
+        diagnose().map_err(|fault| self.storage_error(&fault))
     }
-}
 
-impl Engine {
     /// Copies the log back without cutting it or waiting for anybody.
     pub(super) fn copy_log_back(&mut self, frames: u32) {
         let mode = if frames >= TRUNCATE_FRAMES { Mode::Truncate } else { Mode::Passive };

@@ -98,6 +98,7 @@ impl Engine {
             connection,
             location,
             journal,
+            lock_wait: options.lock_wait,
             fault: None,
             checkpoint_at: CHECKPOINT_FRAMES,
             data_version: 0,
