@@ -185,7 +185,7 @@ fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
     let id = feature.map_or_else(|| "ID".to_owned(), |id| id.to_string());
     let text = match code {
         "no_project" => {
-            "`autoforge-store init` makes a project here; --dir names another one".into()
+            "`autoforge-store init` makes a project there; --dir names another folder".into()
         }
         "not_found" | "unknown_dependency" => "`autoforge-store list` shows all features".into(),
         "already_in_progress" => format!("`autoforge-store release {id}` gives the claim back"),

@@ -90,17 +90,19 @@ impl Place {
         let layout = ProjectLayout::existing(&self.folder).ok();
         layout.filter(ProjectLayout::has_features).ok_or_else(|| {
             let place = self.folder.display();
-            Failed::new("no_project", format!("{place} has no database (found by {})", self.by()))
+            let message = match self.found {
+                Found::CurrentFolder => {
+                    format!("neither {place} nor a folder above it has a database")
+                }
+                found => format!("{place}, named by {}, has no database", found.as_str()),
+            };
+            Failed::new("no_project", message)
         })
     }
 
     /// The project around this folder, if there is one.
     pub(crate) fn enclosing(&self) -> Option<PathBuf> {
         self.folder.parent().and_then(nearest)
-    }
-
-    fn by(&self) -> &'static str {
-        self.found.as_str()
     }
 }
 

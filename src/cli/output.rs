@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use anstream::{AutoStream, ColorChoice};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failed};
@@ -96,6 +95,8 @@ impl Dialogue {
         let mut line = String::new();
         let asked = to_stdout(&question).and_then(|()| self.stdin.read_line(&mut line));
         if asked.map_err(|error| unasked(&error))? == 0 {
+            // What comes next must not follow the question.
+            to_stdout("\n").map_err(|error| unasked(&error))?;
             return Ok(None);
         }
         let line = line.strip_suffix('\n').unwrap_or(&line);
@@ -115,11 +116,9 @@ pub(crate) fn note(note: &Note) {
     }
 }
 
-/// Tables and colours are for terminals, and for whoever forces colours through a pipe.
+/// Whoever forces colours does not want other columns, so the terminal alone decides.
 fn reader() -> Reader {
-    let stdout = io::stdout();
-    let forced = AutoStream::choice(&stdout) != ColorChoice::Never;
-    if stdout.is_terminal() || forced { Reader::Person } else { Reader::Pipe }
+    if io::stdout().is_terminal() { Reader::Person } else { Reader::Pipe }
 }
 
 fn to_stdout(text: &str) -> io::Result<()> {

@@ -60,6 +60,8 @@ pub(crate) enum Block {
     Field(&'static str, Cell),
     /// A name and a value of any number of lines.
     Text(&'static str, String),
+    /// Numbered texts under a name.
+    List(&'static str, Vec<String>),
     /// Rows; where only one table is on the page, it needs no name.
     Table { name: Option<&'static str>, head: &'static [&'static str], rows: Vec<Vec<Cell>> },
     /// Text in a format of its own, which its writer has made harmless.
@@ -93,8 +95,20 @@ impl Page {
         self
     }
 
+    /// A text under a name; nothing where it is empty.
     pub(crate) fn text(mut self, name: &'static str, text: impl Into<String>) -> Self {
-        self.blocks.push(Block::Text(name, text.into()));
+        let text = text.into();
+        if !text.is_empty() {
+            self.blocks.push(Block::Text(name, text));
+        }
+        self
+    }
+
+    /// Numbered texts under a name; nothing where there are none.
+    pub(crate) fn list(mut self, name: &'static str, items: Vec<String>) -> Self {
+        if !items.is_empty() {
+            self.blocks.push(Block::List(name, items));
+        }
         self
     }
 

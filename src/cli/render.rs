@@ -116,14 +116,21 @@ fn for_person(out: &mut String, block: &Block, widest: usize) {
             push_all(out, format_args!("{label}  {}\n", toned(value)));
         }
         Block::Text(name, text) => {
-            push_all(out, format_args!("{}\n", toned(&Cell::strong(capital(name)))));
+            push_heading(out, name);
             for line in text.lines() {
                 push_all(out, format_args!("  {}\n", one_line(line)));
             }
         }
+        Block::List(name, items) => {
+            push_heading(out, name);
+            for (item, number) in items.iter().zip(1..) {
+                let number = toned(&Cell::faint(format_args!("{number:>3}")));
+                push_all(out, format_args!("{number}  {}\n", one_line(item)));
+            }
+        }
         Block::Table { name, head, rows } => {
             if let Some(name) = name {
-                push_all(out, format_args!("{}\n", toned(&Cell::strong(capital(name)))));
+                push_heading(out, name);
             }
             push_all(out, format_args!("{}\n", table(head, rows)));
         }
@@ -144,6 +151,11 @@ fn for_pipe(out: &mut String, block: &Block) {
                 push_all(out, format_args!("{}\t{}\n", key(name), one_line(line)));
             }
         }
+        Block::List(name, items) => {
+            for (item, number) in items.iter().zip(1..) {
+                push_all(out, format_args!("{}\t{number}\t{}\n", key(name), one_line(item)));
+            }
+        }
         Block::Table { name, rows, .. } => {
             for row in rows {
                 let name = name.iter().map(|name| key(name));
@@ -153,6 +165,14 @@ fn for_pipe(out: &mut String, block: &Block) {
         }
         Block::Verbatim(text) => push_verbatim(out, text),
     }
+}
+
+/// A heading, set apart from what is above it.
+fn push_heading(out: &mut String, name: &str) {
+    if !out.is_empty() && !out.ends_with("\n\n") {
+        out.push('\n');
+    }
+    push_all(out, format_args!("{}\n", toned(&Cell::strong(capital(name)))));
 }
 
 fn push_line(out: &mut String, cells: &[Cell], show: impl Fn(&Cell) -> String) {

@@ -47,7 +47,7 @@ impl<'a> Session<'a> {
         let place = self.place()?;
         let store = self.open_folder(&place.folder)?;
         if store.opening().created {
-            self.hint(format!("{} was made", store.path().display()));
+            self.hint(format!("{} is made", store.path().display()));
         }
         Ok(store)
     }

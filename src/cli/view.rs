@@ -143,15 +143,8 @@ pub(crate) const NEIGHBOUR_HEAD: &[&str] = &["ID", "Status", "Name"];
 
 /// What somebody needs to know to work on a feature.
 pub(crate) fn work_order(page: Page, feature: &Feature) -> Page {
-    let steps = step_texts(&feature.steps);
-    let numbered = steps
-        .iter()
-        .zip(1..)
-        .map(|(step, n)| vec![Cell::faint(format_args!("{n}")), Cell::plain(step)]);
-    page.gap()
-        .field("category", Cell::plain(&feature.category))
+    page.field("category", Cell::plain(&feature.category))
         .field("priority", Cell::plain(feature.priority))
-        .gap()
         .text("description", &feature.description)
-        .section("steps", &["", "Step"], numbered.collect())
+        .list("steps", step_texts(&feature.steps))
 }

@@ -133,7 +133,8 @@ fn fill_in(
     feature: &Feature,
     form: &Form,
 ) -> Result<Map<String, Value>, Failed> {
-    dialogue.show(&asked(feature, form).gap())?;
+    let heading = Page::default().line(titled(feature.id, &feature.name));
+    dialogue.show(&heading.text("question", &form.prompt).gap())?;
     let free = [Field {
         id: FREE_FIELD.to_owned(),
         label: "Answer".to_owned(),

@@ -51,5 +51,5 @@ pub(super) fn claim_next(store: &Store) -> Result<Answer, Failed> {
 fn claimed(feature: &Feature) -> Answer {
     let said = Cell::new(Tone::Active, "claimed ");
     let page = Page::default().line([said].into_iter().chain(titled(feature.id, &feature.name)));
-    Answer::new(feature.to_json(), work_order(page, feature))
+    Answer::new(feature.to_json(), work_order(page.gap(), feature))
 }

@@ -68,7 +68,7 @@ impl DeleteArgs {
         let dependents = Neighbours::of(&graph).dependents(self.id);
         let waiting = match dependents.as_slice() {
             [] => String::new(),
-            ids => format!(", for which {} wait", ids_text(ids)),
+            ids => format!(" (waited for by {})", ids_text(ids)),
         };
         let question = format!("Delete #{} {}{waiting}? [y/N]", feature.id, feature.name);
         match dialogue.ask(&Cell::strong(question))? {

@@ -41,10 +41,10 @@ impl Task for InitArgs {
             "imported": imported,
         });
         let done = match (opening.created, opening.migrated) {
-            (true, _) => Cell::new(Tone::Good, "made "),
-            (false, true) => Cell::new(Tone::Good, "brought up to date "),
-            (false, false) => Cell::faint("is there already: "),
+            (true, _) => Cell::new(Tone::Good, " is made"),
+            (false, true) => Cell::new(Tone::Good, " is brought up to date"),
+            (false, false) => Cell::faint(" is there already"),
         };
-        Ok(Answer::new(data, Page::default().line([done, Cell::plain(database)])))
+        Ok(Answer::new(data, Page::default().line([Cell::plain(database), done])))
     }
 }

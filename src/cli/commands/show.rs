@@ -11,7 +11,7 @@ use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page};
 use crate::cli::session::Session;
 use crate::cli::view::{
-    NEIGHBOUR_HEAD, Neighbours, feature_json, insert, status_cell, status_of, titled, work_order,
+    NEIGHBOUR_HEAD, Neighbours, feature_json, insert, status_cell, status_of, work_order,
 };
 use crate::{Feature, FeatureId, GetFeature, GetGraph, HumanInputRequest};
 
@@ -40,8 +40,6 @@ impl Task for ShowArgs {
 
         let status = status_of(&feature, &blocked_by);
         let page = Page::default()
-            .ornament(titled(feature.id, &feature.name))
-            .gap()
             .field("id", Cell::plain(feature.id))
             .field("name", Cell::plain(&feature.name))
             .field("status", status_cell(status, feature.in_progress))
@@ -63,7 +61,7 @@ pub(super) fn request_revision(feature: &Feature) -> Value {
 /// The question to a human and the answer to it.
 fn conversation(page: Page, feature: &Feature) -> Page {
     let page = match &feature.human_input_request {
-        Some(request) => Form::of(Some(request)).on(page.gap()),
+        Some(request) => Form::of(Some(request)).on(page),
         None => page,
     };
     match &feature.human_input_response {
