@@ -130,6 +130,7 @@ fn export_replaces_a_file_only_when_forced_and_leaves_no_draft() {
     assert_eq!(project.names(), [".autoforge", "link.json", "list.json"]);
     assert_eq!(project.json(["export", "no/where.json"]).error(3)["code"], "file_not_found");
     assert_eq!(project.run(["export", ".", "--force"]).code, 2);
+    assert_eq!(project.run(["export", "/dev/stdout", "--force"]).code, 2);
 }
 
 #[test]
