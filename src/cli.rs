@@ -1,13 +1,26 @@
 //! The command line for people: arguments → store → text or JSON → exit code.
+//!
+//! A command reads its arguments and calls the store; it gives an [`output::Answer`], or an
+//! [`exit::Failed`]. What is printed, where, and in which form is [`output`]'s business alone.
 
 mod args;
+mod commands;
 mod demo;
 mod doctor;
 mod exit;
+mod form;
+mod input;
+mod locate;
+mod output;
+mod page;
+mod render;
+mod session;
+mod view;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 pub(crate) use args::Command;
 pub use args::{Arguments, ServeOptions};
@@ -33,11 +46,37 @@ pub fn parse() -> Invocation {
 
 /// Runs one command.
 #[must_use]
-pub fn run(arguments: Box<Arguments>) -> ExitCode {
+pub fn run(arguments: &Arguments) -> ExitCode {
+    start_log();
     match &arguments.command {
-        Command::Demo(demo) => demo::run(demo, &arguments),
+        Command::Demo(demo) => demo::run(demo, arguments),
         Command::DemoWorker(worker) => demo::work(worker),
-        Command::Doctor(doctor) => doctor::run(doctor, &arguments),
-        _ => exit::Exit::Failure.into(),
+        Command::Doctor(doctor) => doctor::run(doctor, arguments),
+        command => match commands::task(command) {
+            Some(task) => run_task(task, arguments).into(),
+            None => exit::Exit::Failure.into(),
+        },
+    }
+}
+
+/// Logs go to stderr, and only where somebody asks for them.
+fn start_log() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
+        // It fails where a log has been started before, which then is the one.
+        let _ = log.with_env_filter(EnvFilter::from_default_env()).try_init();
+    }
+}
+
+fn run_task(task: &dyn commands::Task, arguments: &Arguments) -> exit::Exit {
+    let mut session = session::Session::new(arguments);
+    let output = session.output();
+    let outcome = task.run(&mut session);
+    for note in session.close() {
+        output::note(&note);
+    }
+    match outcome {
+        Ok(answer) => output.answer(&answer),
+        Err(failed) => output.failure(&failed),
     }
 }
