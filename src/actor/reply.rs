@@ -195,6 +195,11 @@ impl<T> Answerer<T> {
         }
     }
 
+    /// Whether the caller has left before anybody began.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        matches!(self.0.inner.lock().state, State::Withdrawn)
+    }
+
     /// Answers, whether or not anybody still waits.
     pub(crate) fn answer(self, answer: T) {
         self.0.finish(|state| match state {

@@ -34,6 +34,8 @@ pub(crate) enum Expiry {
     LockWait,
     /// Its caller's deadline.
     Deadline,
+    /// Its caller left. Nobody waits for an answer.
+    Withdrawn,
 }
 
 /// Whether a queue got what it needed.
@@ -49,7 +51,7 @@ pub(crate) enum Attempt {
 pub(crate) trait Job: Send {
     fn kind(&self) -> Kind;
 
-    /// Whether the job has waited long enough at `now`.
+    /// Whether the job has waited long enough at `now`, or for nobody.
     fn expired(&self, now: Instant) -> Option<Expiry>;
 
     /// Begins: `false` where its caller has left, and nothing must be done.

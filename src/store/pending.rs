@@ -103,7 +103,8 @@ impl<C: Command> Job for Pending<C> {
     }
 
     fn expired(&self, now: Instant) -> Option<Expiry> {
-        self.wait.expired(now)
+        let withdrawn = self.answerer.is_withdrawn().then_some(Expiry::Withdrawn);
+        withdrawn.or_else(|| self.wait.expired(now))
     }
 
     fn start(&mut self) -> bool {
@@ -297,5 +298,26 @@ where
         if self.answerer.start() {
             self.answerer.answer(Err(self.wait.error(reason, holder)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{Features, ImportBacklog, OpenOptions, Store};
+
+    #[test]
+    fn a_withdrawn_write_does_not_keep_the_end_waiting_for_a_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("features.db");
+        let patient =
+            OpenOptions { lock_wait: Duration::from_secs(86_400), ..OpenOptions::default() };
+        let store = Store::<Features>::open_file(&path, &patient).unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        drop(store.submit(ImportBacklog { entries: Vec::new() }).unwrap());
+        store.close();
+        other.execute_batch("ROLLBACK").unwrap();
     }
 }
