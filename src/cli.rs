@@ -4,6 +4,7 @@ mod args;
 mod demo;
 mod doctor;
 mod exit;
+mod report;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 
 /// Storage that lets many AI coding agents work on one project at once.
 #[derive(Debug, Parser)]
@@ -43,14 +43,32 @@ pub(crate) enum Command {
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Where to make the project. Default: a new temporary folder.
+    /// Where to make the project. Default: a new temporary folder, which is kept.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) project: Option<PathBuf>,
+    /// How many features the backlog has.
+    #[arg(long, value_name = "COUNT", default_value_t = 60,
+        value_parser = value_parser!(u32).range(1..=2000))]
+    pub(crate) features: u32,
+    /// How many workers there are at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 5,
+        value_parser = value_parser!(u32).range(1..=32))]
+    pub(crate) workers: u32,
+    /// Chance's beginning. Default: another one each time.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
 }
 
 /// Options of a demonstration's worker.
 #[derive(Debug, Args)]
-pub(crate) struct DemoWorkerArgs {}
+pub(crate) struct DemoWorkerArgs {
+    /// The project's folder.
+    #[arg(long)]
+    pub(crate) project: PathBuf,
+    /// Chance's beginning.
+    #[arg(long)]
+    pub(crate) seed: u64,
+}
 
 /// Options of `doctor`.
 #[derive(Debug, Args)]
