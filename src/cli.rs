@@ -1,6 +1,7 @@
 //! The command line for people: arguments → store → text or JSON → exit code.
 
 mod args;
+mod backup;
 mod demo;
 mod doctor;
 mod exit;
@@ -36,6 +37,7 @@ pub fn parse() -> Invocation {
 #[must_use]
 pub fn run(arguments: Box<Arguments>) -> ExitCode {
     match &arguments.command {
+        Command::Backup(backup) => backup::run(backup, &arguments),
         Command::Demo(demo) => demo::run(demo, &arguments),
         Command::DemoWorker(worker) => demo::work(worker),
         Command::Doctor(doctor) => doctor::run(doctor, &arguments),

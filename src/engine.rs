@@ -4,6 +4,7 @@
 //! from their front, runs each job in a savepoint of one transaction, commits, and only then
 //! settles them.
 
+mod examine;
 mod group;
 mod holder;
 mod job;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+pub use examine::Examination;
+pub(crate) use examine::examine;
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
 pub(crate) use location::Location;
 pub use location::SQLITE_REQUIRED;

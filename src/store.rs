@@ -5,6 +5,7 @@ mod pending;
 mod project;
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -15,15 +16,15 @@ use crate::actor::{self, Cache, Handle, Outcome, Progress, Resident, Resource, S
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
-    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Job, Location,
-    Maintenance, OpenOptions, Opened,
+    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination, Job,
+    Location, Maintenance, OpenOptions, Opened, examine,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{
     AtomicUsize, JoinHandle, Lane, Lazy, Mutex, Ordering, SendError, Sender, ThreadId,
     current_thread, mailbox, sleep, spawn,
 };
-use crate::tx::Access;
+use crate::tx::{Access, Read};
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
 pub use project::{ImportedBacklog, Opening};
@@ -110,6 +111,24 @@ impl<D: Database> Store<D> {
             opening: Arc::new(opening),
             database: PhantomData,
         })
+    }
+
+    /// Looks at a file without changing anything in it: runs a reading command beside SQLite's own
+    /// checks, brings nothing up to date, and copies no log back that somebody left. For programs
+    /// that say what is wrong with a file.
+    ///
+    /// # Errors
+    /// As [`Store::open_file`]; a missing file is an [`OpenError`] too.
+    pub fn examine<C>(
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+        command: &C,
+    ) -> Result<Examination<C::Output>, OpenError>
+    where
+        C: Command<Database = D, Access = Read, Rejection = Infallible>,
+    {
+        let location = Location::resolve(path.as_ref(), options.lock_wait)?;
+        examine(&location, options, sleep, command)
     }
 
     /// The real path of the file.

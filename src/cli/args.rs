@@ -31,6 +31,8 @@ pub struct ServeOptions {
 pub(crate) enum Command {
     /// Serve MCP over stdin and stdout, for agents.
     Mcp,
+    /// Copy the database into a new file, beside running agents, and check the copy.
+    Backup(BackupArgs),
     /// Show the problem solved: many agents, one of them killed, one backlog, verified.
     Demo(DemoArgs),
     /// A worker of the demonstration.
@@ -38,6 +40,14 @@ pub(crate) enum Command {
     DemoWorker(DemoWorkerArgs),
     /// Check a project's database and everything around it.
     Doctor(DoctorArgs),
+}
+
+/// Options of `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Where to put the copy; must not exist.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// Options of `demo`.

@@ -244,7 +244,11 @@ fn print(stage: &Stage, verdict: &Verdict, workers: u32) -> io::Result<()> {
         verdict.calls,
         verdict.calls_per_second(),
         verdict.slowest.as_secs_f64() * 1000.0,
-        if verdict.kills == 1 { "1 worker".to_owned() } else { format!("{} workers", verdict.kills) },
+        if verdict.kills == 1 {
+            "1 worker".to_owned()
+        } else {
+            format!("{} workers", verdict.kills)
+        },
         match verdict.released.as_slice() {
             [] => "none".to_owned(),
             ids => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),

@@ -128,28 +128,9 @@ impl<'e> Maintenance<'e> {
 
     /// Has SQLite check the whole file.
     pub(crate) fn diagnose(&mut self) -> Result<Diagnosis, StorageError> {
-        let diagnose = || {
-            let connection = &self.0.connection;
-            let foreign_key_violations = connection.query_row(
-                "SELECT count(*) FROM pragma_foreign_key_check",
-                [],
-                |row| row.get::<_, i64>(0),
-            )?;
-            let log = match self.0.journal {
-                JournalMode::Wal => Some(checkpoint(connection, Mode::Noop)?),
-                JournalMode::Rollback => None,
-            };
-            Ok(Diagnosis {
-                integrity: integrity(connection)?,
-                foreign_key_violations: foreign_key_violations.unsigned_abs(),
-                journal: self.0.journal,
-                log,
-                sqlite_version: rusqlite::version().to_owned(),
-                bytes: size(connection)?,
-                unsafe_file_system: self.0.location.unsafe_file_system(),
-            })
-        };
-        diagnose().map_err(|fault| self.0.storage_error(&fault))
+        let unsafe_file_system = self.0.location.unsafe_file_system();
+        diagnosis(&self.0.connection, self.0.journal, unsafe_file_system)
+            .map_err(|fault| self.0.storage_error(&fault))
     }
 }
 
@@ -240,6 +221,31 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Checkpoin
         log_frames: frames(log),
         copied_frames: frames(copied),
         complete: busy == 0 && log == copied,
+    })
+}
+
+/// What SQLite says about the file of the connection.
+pub(super) fn diagnosis(
+    connection: &Connection,
+    journal: JournalMode,
+    unsafe_file_system: Option<String>,
+) -> rusqlite::Result<Diagnosis> {
+    let foreign_key_violations =
+        connection.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+            row.get::<_, i64>(0)
+        })?;
+    let log = match journal {
+        JournalMode::Wal => Some(checkpoint(connection, Mode::Noop)?),
+        JournalMode::Rollback => None,
+    };
+    Ok(Diagnosis {
+        integrity: integrity(connection)?,
+        foreign_key_violations: foreign_key_violations.unsigned_abs(),
+        journal,
+        log,
+        sqlite_version: rusqlite::version().to_owned(),
+        bytes: size(connection)?,
+        unsafe_file_system,
     })
 }
 

@@ -74,9 +74,7 @@ impl Event {
         let id = || value.get("feature")?.as_i64();
         let text = |key: &str| Some(value.get(key)?.as_str()?.to_owned());
         let what = match value.get("event")?.as_str()? {
-            "ready" => {
-                What::Ready { server: u32::try_from(value.get("server")?.as_u64()?).ok()? }
-            }
+            "ready" => What::Ready { server: u32::try_from(value.get("server")?.as_u64()?).ok()? },
             "asks" => What::Asks,
             "claimed" => What::Claimed { id: id()?, name: text("name")? },
             "waits" => What::Waits,

@@ -83,7 +83,8 @@ impl Verdict {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let check = |check: &Check| json!({"name": check.name, "holds": check.holds, "found": check.found});
+        let check =
+            |check: &Check| json!({"name": check.name, "holds": check.holds, "found": check.found});
         json!({
             "holds": self.holds(),
             "checks": self.checks.iter().map(check).collect::<Vec<_>>(),
@@ -121,7 +122,9 @@ fn sound(store: &Store) -> Result<Check, DemoError> {
         JournalMode::Rollback => "rollback journal",
     };
     let found = match diagnosis.integrity.first() {
-        None => format!("integrity_check of SQLite {} says ok; {journal}", diagnosis.sqlite_version),
+        None => {
+            format!("integrity_check of SQLite {} says ok; {journal}", diagnosis.sqlite_version)
+        }
         Some(first) => format!("{findings} findings of integrity_check, the first: {first}"),
     };
     Ok(check("the file is sound", holds, found))
@@ -167,8 +170,7 @@ fn in_flight(worker: &Worker) -> Option<i64> {
 
 fn acknowledged_is_stored(crew: &Crew, stored: &[Feature]) -> Check {
     let passes = acknowledged(crew);
-    let is_stored =
-        |id: i64| stored.iter().any(|feature| feature.id.get() == id && feature.passes);
+    let is_stored = |id: i64| stored.iter().any(|feature| feature.id.get() == id && feature.passes);
     let lost: Vec<String> =
         passes.keys().filter(|id| !is_stored(**id)).map(|id| format!("feature {id}")).collect();
     let found = match lost.as_slice() {
