@@ -1,11 +1,22 @@
 //! The command line for people: arguments → store → text or JSON → exit code.
+//!
+//! A command reads its arguments and calls the store; it gives an [`output::Answer`], or an
+//! [`exit::Failed`]. What is printed, where, and in which form is [`output`]'s business alone.
 
 mod args;
 mod backup;
+mod commands;
 mod demo;
 mod doctor;
 mod exit;
-mod report;
+mod form;
+mod input;
+mod locate;
+mod output;
+mod page;
+mod render;
+mod session;
+mod view;
 
 use std::process::ExitCode;
 
@@ -35,12 +46,27 @@ pub fn parse() -> Invocation {
 
 /// Runs one command.
 #[must_use]
-pub fn run(arguments: Box<Arguments>) -> ExitCode {
+pub fn run(arguments: &Arguments) -> ExitCode {
     match &arguments.command {
-        Command::Backup(backup) => backup::run(backup, &arguments),
-        Command::Demo(demo) => demo::run(demo, &arguments),
+        Command::Demo(demo) => demo::run(demo, arguments),
         Command::DemoWorker(worker) => demo::work(worker),
-        Command::Doctor(doctor) => doctor::run(doctor, &arguments),
-        _ => exit::Exit::Failure.into(),
+        Command::Doctor(doctor) => doctor::run(doctor, arguments),
+        command => match commands::task(command) {
+            Some(task) => run_task(task, arguments).into(),
+            None => exit::Exit::Failure.into(),
+        },
+    }
+}
+
+fn run_task(task: &dyn commands::Task, arguments: &Arguments) -> exit::Exit {
+    let mut session = session::Session::new(arguments);
+    let output = session.output();
+    let outcome = task.run(&mut session);
+    for note in session.close() {
+        output::note(&note);
+    }
+    match outcome {
+        Ok(answer) => output.answer(&answer),
+        Err(failed) => output.failure(&failed),
     }
 }

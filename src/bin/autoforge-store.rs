@@ -8,6 +8,6 @@ use autoforge_store::mcp;
 fn main() -> ExitCode {
     match cli::parse() {
         Invocation::Serve(options) => mcp::run(options.project_dir),
-        Invocation::Command(command) => cli::run(command),
+        Invocation::Command(command) => cli::run(&command),
     }
 }

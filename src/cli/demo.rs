@@ -10,12 +10,12 @@ mod verdict;
 mod view;
 mod worker;
 
-use std::io::{self, Write};
+use std::fmt::Write;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use owo_colors::OwoColorize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::crew::Crew;
 use self::director::Director;
@@ -23,8 +23,9 @@ use self::event::What;
 use self::verdict::Verdict;
 use self::view::View;
 use super::args::{Arguments, DemoArgs, DemoWorkerArgs};
-use super::exit::Exit;
-use super::report;
+use super::exit::{Exit, Failed};
+use super::output::{Answer, Output};
+use super::page::{Cell, Page, Tone};
 use crate::{CreateFeatures, OpenError, PlannedFeature, ProjectLayout, Store};
 
 /// What a shell expects of a program that Ctrl-C has ended.
@@ -87,25 +88,21 @@ pub(super) fn run(demo: &DemoArgs, arguments: &Arguments) -> ExitCode {
         let verdict = play(&stage, demo.workers)?;
         Ok((stage, verdict))
     });
-    let (stage, verdict) = match outcome {
-        Ok(shown) => shown,
-        Err(error) => {
-            let exit = match error {
-                DemoError::Occupied(_) => Exit::Conflict.into(),
-                DemoError::Interrupted => ExitCode::from(INTERRUPTED),
-                _ => Exit::Failure.into(),
-            };
-            return report::failure(arguments.json, error.code(), &error.to_string(), exit);
+    let output = Output::new(arguments.json);
+    match outcome {
+        Ok((stage, verdict)) => {
+            let page = page(&stage, &verdict, demo.workers);
+            let answer = Answer::new(data(&stage, &verdict, demo.workers), page);
+            match output.answer(&answer) {
+                Exit::Success if !verdict.holds() => Exit::Failure.into(),
+                exit => exit.into(),
+            }
         }
-    };
-    let printed = if arguments.json {
-        report::data(&as_json(&stage, &verdict, demo.workers))
-    } else {
-        print(&stage, &verdict, demo.workers)
-    };
-    match printed {
-        Ok(()) if verdict.holds() => Exit::Success.into(),
-        _ => Exit::Failure.into(),
+        Err(error) => {
+            let exit = output.failure(&Failed::new(error.code(), &error));
+            let interrupted = matches!(error, DemoError::Interrupted);
+            if interrupted { ExitCode::from(INTERRUPTED) } else { exit.into() }
+        }
     }
 }
 
@@ -195,14 +192,15 @@ fn keep_events(crew: &Crew, folder: &Path) -> Result<(), DemoError> {
     events.sort_by_key(|(_, event)| event.at);
     let mut text = String::new();
     for (number, event) in events {
-        text.push_str(&format!("worker {number}: {}\n", event.to_line()));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "worker {number}: {}", event.to_line());
     }
     #[expect(clippy::disallowed_methods, reason = "a text file in a folder of its own")]
     std::fs::write(folder.join("events.log"), text)
         .map_err(|source| DemoError::System { action: "writing the events", source })
 }
 
-fn as_json(stage: &Stage, verdict: &Verdict, workers: u32) -> serde_json::Value {
+fn data(stage: &Stage, verdict: &Verdict, workers: u32) -> Value {
     let mut data = json!({
         "project": stage.folder.display().to_string(),
         "features": stage.planned.len(),
@@ -211,56 +209,53 @@ fn as_json(stage: &Stage, verdict: &Verdict, workers: u32) -> serde_json::Value 
         "seed": stage.seed,
         "note": NO_OWNERS,
     });
-    if let (Some(data), serde_json::Value::Object(verdict)) =
-        (data.as_object_mut(), verdict.to_json())
-    {
+    if let (Some(data), Value::Object(verdict)) = (data.as_object_mut(), verdict.to_json()) {
         data.extend(verdict);
     }
     data
 }
 
-fn print(stage: &Stage, verdict: &Verdict, workers: u32) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
+fn page(stage: &Stage, verdict: &Verdict, workers: u32) -> Page {
     let depth = backlog::depth(&stage.planned);
-    writeln!(
-        out,
-        "{} features, up to {depth} deep; {workers} workers, each with an MCP server process of its own \
-         (seed {})\n",
-        stage.planned.len(),
-        stage.seed,
-    )?;
-    for check in &verdict.checks {
-        let mark = if check.holds {
-            format!("{:6}", "ok").green().to_string()
-        } else {
-            format!("{:6}", "FAILED").red().bold().to_string()
-        };
-        writeln!(out, "  {mark}  {}: {}", check.name, check.found)?;
-    }
-    writeln!(
-        out,
-        "\n  {}, {} calls, {} calls/s, the slowest {:.1} ms; {} killed, its claims taken back: {}",
-        view::seconds(verdict.elapsed),
+    let features = stage.planned.len();
+    let what = format!(
+        "{features} features, up to {depth} deep; {workers} workers at a time, each with an MCP \
+         server process of its own; seed {}",
+        stage.seed
+    );
+    let rows = verdict.checks.iter().map(|check| {
+        let holds =
+            if check.holds { Cell::new(Tone::Good, "ok") } else { Cell::new(Tone::Bad, "FAILED") };
+        vec![holds, Cell::plain(check.name), Cell::plain(&check.found)]
+    });
+    let released = match verdict.released.as_slice() {
+        [] => "nothing".to_owned(),
+        ids => ids.iter().map(|id| format!("feature {id}")).collect::<Vec<_>>().join(", "),
+    };
+    let figures = format!(
+        "{:.2} s, {} calls, {} calls/s, the slowest {:.1} ms; workers killed: {}; taken back: \
+         {released}",
+        verdict.elapsed.as_secs_f64(),
         verdict.calls,
         verdict.calls_per_second(),
         verdict.slowest.as_secs_f64() * 1000.0,
-        if verdict.kills == 1 {
-            "1 worker".to_owned()
-        } else {
-            format!("{} workers", verdict.kills)
-        },
-        match verdict.released.as_slice() {
-            [] => "none".to_owned(),
-            ids => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        },
-    )?;
-    writeln!(out, "  {NO_OWNERS}")?;
-    if verdict.holds() {
-        writeln!(out, "\n{}", "Everything held.".green().bold())?;
+        verdict.kills,
+    );
+    let end = if verdict.holds() {
+        Cell::new(Tone::Good, "Everything held.")
     } else {
-        writeln!(out, "\n{}", "Not everything held.".red().bold())?;
-    }
-    writeln!(out, "\nLook at the result:")?;
-    writeln!(out, "  autoforge-store list -C {}", stage.folder.display())?;
-    writeln!(out, "  what each worker did: {}", stage.folder.join("demo/events.log").display())
+        Cell::new(Tone::Bad, "Not everything held.")
+    };
+    let folder = stage.folder.display();
+    Page::default()
+        .line([Cell::plain(what)])
+        .gap()
+        .table(&["", "check", "found"], rows.collect())
+        .gap()
+        .line([Cell::plain(figures)])
+        .line([Cell::faint(NO_OWNERS)])
+        .gap()
+        .line([end])
+        .line([Cell::plain(format_args!("Look at the result: autoforge-store list -C {folder}"))])
+        .line([Cell::plain(format_args!("What each worker did: {folder}/demo/events.log"))])
 }

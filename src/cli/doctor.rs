@@ -6,18 +6,19 @@ mod library;
 mod place;
 mod users;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 
 use self::content::Content;
 use self::place::Place;
 use super::args::{Arguments, DoctorArgs};
-use super::exit::Exit;
-use super::report;
+use super::exit::{Exit, Failed};
+use super::locate;
+use super::output::{Answer, Output};
+use super::page::{Cell, Page, Tone};
+use crate::{OpenOptions, ProjectLayout};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,33 +73,37 @@ impl Check {
 }
 
 pub(super) fn run(_: &DoctorArgs, arguments: &Arguments) -> ExitCode {
-    let layout = match report::project(arguments) {
-        Ok(layout) => layout,
-        Err(error) => {
-            let (code, exit) = (error.code(), report::exit(error.code()));
-            return report::failure(arguments.json, code, &error.to_string(), exit);
-        }
+    let output = Output::new(arguments.json);
+    let exit = match look(arguments) {
+        Ok((answer, level)) => match output.answer(&answer) {
+            Exit::Success if level > Level::Ok => Exit::Failure,
+            exit => exit,
+        },
+        Err(failed) => output.failure(&failed),
     };
+    exit.into()
+}
+
+/// What there is to say, and how bad the worst of it is.
+fn look(arguments: &Arguments) -> Result<(Answer, Level), Failed> {
+    let found = locate::Place::find(arguments.dir.as_deref())?;
+    let layout = ProjectLayout::existing(&found.folder)?;
     let path = layout.features_db();
     if path.symlink_metadata().is_err() {
-        let found = place::without_database(&layout);
-        return report::failure(arguments.json, "no_project", &found, Exit::NotFound.into());
+        return Err(Failed::new("no_project", place::without_database(&layout)));
     }
-    let checks = examine(&path, &Content::new(&layout));
-    let worst = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
-    let printed = if arguments.json {
-        report::data(&json!({
-            "database": path.display().to_string(),
-            "healthy": worst == Level::Ok,
-            "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
-        }))
-    } else {
-        print(&path, &checks)
+    let options = OpenOptions {
+        lock_wait: arguments.lock_wait,
+        allow_unsafe_file_system: arguments.allow_unsafe_file_system,
     };
-    match printed {
-        Ok(()) if worst == Level::Ok => Exit::Success.into(),
-        _ => Exit::Failure.into(),
-    }
+    let checks = examine(&path, &Content::new(&layout, options));
+    let worst = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
+    let data = json!({
+        "database": path.display().to_string(),
+        "healthy": worst == Level::Ok,
+        "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
+    });
+    Ok((Answer::new(data, page(&path, &checks)), worst))
 }
 
 /// All checks, those that open files and look at other processes before the one that opens the
@@ -113,30 +118,31 @@ fn examine(path: &Path, content: &Content) -> Vec<Check> {
     checks
 }
 
-fn print(path: &Path, checks: &[Check]) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    writeln!(out, "{}\n", path.display())?;
-    let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
-    for check in checks {
-        let level = format!("{:7}", check.level.as_str());
-        let level = match check.level {
-            Level::Ok => level.green().to_string(),
-            Level::Warning => level.yellow().to_string(),
-            Level::Error => level.red().bold().to_string(),
+fn page(path: &Path, checks: &[Check]) -> Page {
+    let rows = checks.iter().map(|check| {
+        let tone = match check.level {
+            Level::Ok => Tone::Good,
+            Level::Warning => Tone::Attention,
+            Level::Error => Tone::Bad,
         };
-        writeln!(out, "  {level}  {:width$}  {}", check.name, check.found)?;
-        if let Some(advice) = &check.advice {
-            writeln!(out, "  {:7}  {:width$}  → {advice}", "", "")?;
-        }
-    }
+        let found = match &check.advice {
+            Some(advice) => format!("{} → {advice}", check.found),
+            None => check.found.clone(),
+        };
+        vec![Cell::new(tone, check.level.as_str()), Cell::plain(check.name), Cell::plain(found)]
+    });
     let count = |level| checks.iter().filter(|check| check.level == level).count();
-    match (count(Level::Error), count(Level::Warning)) {
-        (0, 0) => writeln!(out, "\nHealthy. Nothing was changed."),
-        (errors, warnings) => writeln!(
-            out,
-            "\n{errors} error{}, {warnings} warning{}. Nothing was changed.",
-            if errors == 1 { "" } else { "s" },
-            if warnings == 1 { "" } else { "s" },
-        ),
-    }
+    let sum = match (count(Level::Error), count(Level::Warning)) {
+        (0, 0) => Cell::new(Tone::Good, "healthy"),
+        (0, warnings) => Cell::new(Tone::Attention, format_args!("{warnings} to look at")),
+        (errors, warnings) => {
+            Cell::new(Tone::Bad, format_args!("{errors} wrong, {warnings} to look at"))
+        }
+    };
+    Page::default()
+        .field("database", Cell::plain(path.display()))
+        .gap()
+        .table(&["", "check", "found"], rows.collect())
+        .gap()
+        .line([sum, Cell::faint("; nothing was changed")])
 }

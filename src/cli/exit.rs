@@ -1,6 +1,28 @@
-//! Exit codes, stable and listed in `--help`.
+//! Exit codes, stable and listed in `--help`, and which failure ends with which.
 
+use std::fmt;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::{Error, FeatureId, OpenError, Refusal, StorageError};
+
+/// The codes as `--help` lists them.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something else went wrong
+  2  the command line or the input is wrong
+  3  what was named does not exist
+  4  somebody else has it, or its state forbids it
+  5  nothing is ready to be worked on
+  6  the database is busy; try again
+  7  the database is damaged or no database; see `doctor`
+
+With --json, stdout holds one line: {\"schema_version\":1,\"data\":…} when the code is 0, else
+{\"schema_version\":1,\"error\":{\"code\",\"message\",\"retryable\",\"feature_ids\"}}.";
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +31,7 @@ pub(crate) enum Exit {
     Success = 0,
     /// Something else went wrong.
     Failure = 1,
-    /// The command line is wrong.
+    /// The command line or the input is wrong.
     Usage = 2,
     /// What was named does not exist.
     NotFound = 3,
@@ -26,5 +48,187 @@ pub(crate) enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The exit of a failure, by its stable name. A name that is not listed is a plain failure.
+    pub(crate) fn of(code: &str) -> Self {
+        match code {
+            "usage"
+            | "invalid_input"
+            | "invalid_feature"
+            | "invalid_answer"
+            | "priority_too_low"
+            | "depends_on_itself"
+            | "too_many_dependencies"
+            | "repeated_dependency"
+            | "not_earlier"
+            | "too_many_features" => Self::Usage,
+            "no_project" | "file_not_found" | "not_found" | "unknown_dependency"
+            | "no_such_dependency" => Self::NotFound,
+            "file_exists"
+            | "already_passing"
+            | "already_in_progress"
+            | "waiting_for_human"
+            | "not_in_progress"
+            | "not_waiting"
+            | "request_changed"
+            | "conflict"
+            | "priority_taken"
+            | "dependency_exists"
+            | "dependency_cycle"
+            | "not_empty"
+            | "exhausted" => Self::Conflict,
+            "nothing_ready" | "all_passing" => Self::NothingReady,
+            "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" => Self::Busy,
+            "corrupt" | "not_a_database" | "not_a_file" | "foreign_database" => Self::Corrupt,
+            _ => Self::Failure,
+        }
+    }
+}
+
+/// Why a command ended without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    retryable: bool,
+    features: Vec<FeatureId>,
+}
+
+impl Failed {
+    pub(crate) fn new(code: &'static str, message: impl fmt::Display) -> Self {
+        let message = message.to_string();
+        Self { code, message, hint: None, retryable: false, features: Vec::new() }
+    }
+
+    /// What the system said about a file that is no database.
+    pub(crate) fn file(action: &str, path: &Path, error: &io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => "file_not_found",
+            io::ErrorKind::AlreadyExists => "file_exists",
+            _ => "system",
+        };
+        Self::new(code, format_args!("{action} {} failed: {error}", path.display()))
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn about(mut self, feature: FeatureId) -> Self {
+        self.features = vec![feature];
+        self
+    }
+
+    /// The same call may succeed later.
+    pub(crate) fn for_now(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        Exit::of(self.code)
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the user can do about it.
+    pub(crate) fn advice(&self) -> Option<String> {
+        self.hint.clone().or_else(|| advice(self.code, self.features.first().copied()))
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let ids: Vec<i64> = self.features.iter().map(|id| id.get()).collect();
+        json!({
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+            "feature_ids": ids,
+        })
+    }
+}
+
+impl<R: Refusal> From<Error<R>> for Failed {
+    fn from(error: Error<R>) -> Self {
+        let features = match &error {
+            Error::Refused(refusal) => refusal.features(),
+            Error::Storage(_) => Vec::new(),
+        };
+        let retryable = error.retryable();
+        Self { retryable, features, ..Self::new(error.code(), &error) }
+    }
+}
+
+impl From<OpenError> for Failed {
+    fn from(error: OpenError) -> Self {
+        Self { retryable: error.retryable(), ..Self::new(error.code(), &error) }
+    }
+}
+
+impl From<StorageError> for Failed {
+    fn from(fault: StorageError) -> Self {
+        Self { retryable: fault.retryable(), ..Self::new(fault.code(), &fault) }
+    }
+}
+
+fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
+    let id = feature.map_or_else(|| "ID".to_owned(), |id| id.to_string());
+    let text = match code {
+        "no_project" => {
+            "`autoforge-store init` makes a project there; --dir names another folder".into()
+        }
+        "not_found" | "unknown_dependency" => "`autoforge-store list` shows all features".into(),
+        "already_in_progress" => format!("`autoforge-store release {id}` gives the claim back"),
+        "already_passing" => format!("`autoforge-store fail {id}` opens it again"),
+        "waiting_for_human" => format!("`autoforge-store answer {id}` shows the question"),
+        "conflict" => format!("`autoforge-store show {id}` tells its revision"),
+        "request_changed" => format!("`autoforge-store answer {id}` shows what is asked now"),
+        "no_such_dependency" => format!("`autoforge-store depends {id}` shows what it waits for"),
+        "unsafe_file_system" => "--allow-unsafe-file-system opens it for this host alone".into(),
+        "corrupt" | "not_a_database" | "foreign_database" => {
+            "`autoforge-store doctor` looks at it more closely".into()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DependencyRefusal, FeatureRefusal, UpdateRefusal};
+
+    #[test]
+    fn a_refusal_keeps_its_code_and_its_features() {
+        let id = FeatureId::from(7);
+        let failed = Failed::from(Error::Refused(FeatureRefusal::AlreadyInProgress { id }));
+        assert_eq!((failed.exit(), failed.retryable), (Exit::Conflict, true));
+        assert_eq!(failed.to_json()["feature_ids"], json!([7]));
+        assert!(failed.advice().unwrap().contains("release 7"));
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_exit() {
+        let id = FeatureId::from(1);
+        let missing = Failed::from(Error::Refused(DependencyRefusal::NotFound { id }));
+        assert_eq!(missing.exit(), Exit::NotFound);
+        let invalid = UpdateRefusal::PriorityTooLow { priority: 0 };
+        assert_eq!(Failed::from(Error::Refused(invalid)).exit(), Exit::Usage);
+        let full = StorageError::MailboxFull { capacity: 1 };
+        assert_eq!(Failed::from(full).exit(), Exit::Busy);
+        let detail = "malformed".to_owned();
+        let corrupt = StorageError::Corrupt { path: Path::new("x").into(), detail };
+        assert_eq!(Failed::from(OpenError::Storage(corrupt)).exit(), Exit::Corrupt);
+        assert_eq!(Failed::new("never_heard_of", "?").exit(), Exit::Failure);
     }
 }

@@ -20,11 +20,12 @@ const NAMED: usize = 10;
 #[derive(Debug)]
 pub(super) struct Content {
     list: PathBuf,
+    options: OpenOptions,
 }
 
 impl Content {
-    pub(super) fn new(layout: &ProjectLayout) -> Self {
-        Self { list: layout.legacy_backlog() }
+    pub(super) fn new(layout: &ProjectLayout, options: OpenOptions) -> Self {
+        Self { list: layout.legacy_backlog(), options }
     }
 
     pub(super) fn checks(&self, place: &Place, users: &Users) -> Vec<Check> {
@@ -32,8 +33,7 @@ impl Content {
             let found = "not opened, since opening it would undo what the journal holds";
             return vec![Check::warning("content", found, "see the side files above")];
         }
-        let options = OpenOptions::default();
-        let examined = Store::examine(&place.path, &options, &CheckFeatures);
+        let examined = Store::examine(&place.path, &self.options, &CheckFeatures);
         let (mut checks, total) = match examined {
             Ok(examination) => examined_checks(&examination, users),
             Err(error) => (vec![unusable(&error)], None),

@@ -1,0 +1,81 @@
+//! The commands, one file for each group: its arguments, and what it does.
+//!
+//! A new command is a file here, a variant of [`Command`] and a line in [`task`].
+
+mod add;
+mod answer;
+mod claim;
+mod completions;
+mod delete;
+mod depends;
+mod edit;
+mod export;
+mod graph;
+mod import;
+mod init;
+mod list;
+mod mcp_config;
+mod ready;
+mod show;
+mod status;
+mod verdict;
+
+pub(crate) use add::AddArgs;
+pub(crate) use answer::AnswerArgs;
+pub(crate) use claim::ClaimArgs;
+pub(crate) use completions::CompletionsArgs;
+pub(crate) use delete::DeleteArgs;
+pub(crate) use depends::DependsArgs;
+pub(crate) use edit::EditArgs;
+pub(crate) use export::ExportArgs;
+pub(crate) use graph::GraphArgs;
+pub(crate) use import::ImportArgs;
+pub(crate) use init::InitArgs;
+pub(crate) use list::ListArgs;
+pub(crate) use mcp_config::McpConfigArgs;
+pub(crate) use ready::{BlockedArgs, ReadyArgs};
+pub(crate) use show::ShowArgs;
+pub(crate) use status::StatusArgs;
+pub(crate) use verdict::{FailArgs, PassArgs, ReleaseArgs, SkipArgs};
+
+use super::args::Command;
+use super::exit::Failed;
+use super::output::Answer;
+use super::session::Session;
+
+/// A command that answers with data.
+pub(super) trait Task {
+    /// Does the work; prints nothing, unless it has to ask.
+    fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed>;
+}
+
+/// The task of a command; `None` for those that print by themselves.
+pub(super) fn task(command: &Command) -> Option<&dyn Task> {
+    Some(match command {
+        Command::Init(args) => args,
+        Command::Status(args) => args,
+        Command::List(args) => args,
+        Command::Show(args) => args,
+        Command::Ready(args) => args,
+        Command::Blocked(args) => args,
+        Command::Claim(args) => args,
+        Command::Pass(args) => args,
+        Command::Fail(args) => args,
+        Command::Skip(args) => args,
+        Command::Release(args) => args,
+        Command::Add(args) => args,
+        Command::Edit(args) => args,
+        Command::Delete(args) => args,
+        Command::Depends(args) => args,
+        Command::Answer(args) => args,
+        Command::Import(args) => args,
+        Command::Export(args) => args,
+        Command::Graph(args) => args,
+        Command::Backup(args) => args,
+        Command::McpConfig(args) => args,
+        Command::Completions(args) => args,
+        Command::Mcp | Command::Demo(_) | Command::DemoWorker(_) | Command::Doctor(_) => {
+            return None;
+        }
+    })
+}
