@@ -1,11 +1,141 @@
-//! The MCP server over stdin and stdout.
+//! The MCP server over stdin and stdout: the project's features as tools for agents.
+//!
+//! One thread speaks the protocol; the store's own thread does the work. A call is a command handed
+//! to the store and a future of its answer, so calls never wait for one another here: a read is
+//! answered while a write waits for another process.
+//!
+//! The store is opened while the client still introduces itself. A project that cannot be opened
+//! does not end the server: its tools say what is wrong, and each call tries again, since the
+//! project may have been mended.
+//!
+//! What results look like is told in `present`, the arguments in `arguments`. All revisions of the
+//! protocol from 2024-11-05 to 2026-07-28 are served.
+//!
+//! stdout belongs to the protocol. Logs go to stderr, as much as `RUST_LOG` says. The server ends
+//! with its store closed when stdin closes, or at SIGTERM, SIGINT or SIGHUP.
 
+mod arguments;
+mod message_id;
+mod present;
+mod project;
+mod server;
+mod signals;
+mod tools;
+mod transport;
+
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-/// Serves the project in `project_dir`, or in $PROJECT_DIR, or in the current folder, until stdin
-/// closes.
+use rmcp::service::ServerInitializeError;
+use rmcp::transport::stdio_pipes;
+use rmcp::{RoleServer, Service, ServiceExt};
+
+use project::Project;
+use server::Server;
+use signals::Signals;
+use transport::Lines;
+
+/// Where the project is, for clients that pass no argument.
+const PROJECT_DIR: &str = "PROJECT_DIR";
+const DEFAULT_LOG: &str = "warn,rmcp=error,autoforge_store::mcp=info";
+
+/// stdin is a terminal: nobody there speaks MCP.
+const USAGE: u8 = 2;
+
+const HINT: &str = "\
+autoforge-store mcp speaks MCP over stdin and stdout. It is started by an agent's client, and stdin
+is a terminal here. To register it with your client, see:
+
+    autoforge-store mcp-config
+";
+
+/// Serves the project in `project_dir`, or in `$PROJECT_DIR`, or in the current folder, until stdin
+/// closes. A folder that is missing is made.
 #[must_use]
-pub fn run(_project_dir: Option<PathBuf>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(project_dir: Option<PathBuf>) -> ExitCode {
+    if io::stdin().is_terminal() {
+        // There is nothing to be done where not even stderr takes it.
+        let _ = io::stderr().write_all(HINT.as_bytes());
+        return ExitCode::from(USAGE);
+    }
+    log_to_stderr();
+    let folder = project_dir
+        .or_else(|| std::env::var_os(PROJECT_DIR).map(PathBuf::from))
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| PathBuf::from("."));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            tracing::error!("starting failed: {fault}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(serve(folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            tracing::error!("{fault}");
+            ExitCode::FAILURE
+        }
+    };
+    // A read of stdin that never ends would keep an orderly end waiting.
+    runtime.shutdown_background();
+    code
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        // It would report that stderr is closed on stderr, and panic.
+        .log_internal_errors(false);
+    // Fails where the program has set up its logging already.
+    let _ = logging.try_init();
+}
+
+async fn serve(folder: PathBuf) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let project = Arc::new(Project::new(folder));
+    project.prepare().await;
+    let server = Server::new(Arc::clone(&project));
+    let (input, output) = stdio_pipes();
+    let outcome = converse(server, Lines::new(input, output), &mut signals).await;
+    tokio::select! {
+        () = project.close() => {}
+        // Whoever asks twice does not want to wait. Nothing acknowledged is lost.
+        () = signals.next() => tracing::warn!("ended before the store was closed"),
+    }
+    outcome
+}
+
+/// Serves until the client closes stdin or a signal comes.
+async fn converse<R, W>(server: Server, lines: Lines<R, W>, signals: &mut Signals) -> io::Result<()>
+where
+    Lines<R, W>: rmcp::transport::Transport<RoleServer, Error = io::Error> + 'static,
+    Server: Service<RoleServer>,
+{
+    let session = tokio::select! {
+        session = server.serve(lines) => session,
+        () = signals.next() => return Ok(()),
+    };
+    let session = match session {
+        Ok(session) => session,
+        // The client left without a word.
+        Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(fault) => return Err(io::Error::other(fault.to_string())),
+    };
+    let stop = session.cancellation_token();
+    let mut end = std::pin::pin!(session.waiting());
+    let ended = tokio::select! {
+        ended = &mut end => ended,
+        () = signals.next() => {
+            stop.cancel();
+            end.await
+        }
+    };
+    ended.map(drop).map_err(io::Error::other)
 }

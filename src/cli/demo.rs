@@ -176,7 +176,13 @@ fn play(stage: &Stage, workers: u32) -> Result<Verdict, DemoError> {
             Director { store: &stage.store, crew: &mut crew, view: &mut view, features };
         let course = director.run(workers).await;
         view.finish();
-        let course = course?;
+        let course = match course {
+            Ok(course) => course,
+            Err(error) => {
+                crew.end().await;
+                return Err(error);
+            }
+        };
         keep_events(&crew, &messages)?;
         Verdict::reach(&stage.store, &mut crew, &course, features).await
     })

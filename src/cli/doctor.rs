@@ -135,6 +135,7 @@ fn page(path: &Path, checks: &[Check]) -> Page {
     let sum = match (count(Level::Error), count(Level::Warning)) {
         (0, 0) => Cell::new(Tone::Good, "healthy"),
         (0, warnings) => Cell::new(Tone::Attention, format_args!("{warnings} to look at")),
+        (errors, 0) => Cell::new(Tone::Bad, format_args!("{errors} wrong")),
         (errors, warnings) => {
             Cell::new(Tone::Bad, format_args!("{errors} wrong, {warnings} to look at"))
         }

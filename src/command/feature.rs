@@ -39,7 +39,7 @@ pub enum FeatureRefusal {
         id: FeatureId,
     },
     /// The feature is done.
-    #[error("feature {id} passes already")]
+    #[error("feature {id} is already passing")]
     AlreadyPassing {
         /// Which one.
         id: FeatureId,

@@ -20,7 +20,7 @@ pub enum HumanInputRefusal {
         id: FeatureId,
     },
     /// The feature is done.
-    #[error("feature {id} passes already")]
+    #[error("feature {id} is already passing")]
     AlreadyPassing {
         /// Which one.
         id: FeatureId,

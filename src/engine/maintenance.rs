@@ -95,9 +95,8 @@ impl<'e> Maintenance<'e> {
     pub(crate) fn backup(&mut self, to: &Path) -> Result<BackupReport, StorageError> {
         let target: Arc<Path> = to.into();
         let fault = |fault: &rusqlite::Error| StorageError::from_sqlite(&target, fault);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        make_new_private_file(&target)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut copy = Connection::open_with_flags(to, flags).map_err(|error| fault(&error))?;
         {
             let backup =
@@ -246,6 +245,23 @@ pub(super) fn diagnosis(
         sqlite_version: rusqlite::version().to_owned(),
         bytes: size(connection)?,
         unsafe_file_system,
+    })
+}
+
+/// A copy tells as much as its original, so nobody but the owner may read it, at no time.
+fn make_new_private_file(path: &Arc<Path>) -> Result<(), StorageError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the file is new, so this process has no locks on it"
+    )]
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| {
+        let detail = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "the file exists already".to_owned(),
+            _ => error.to_string(),
+        };
+        StorageError::ReadOnly { path: Arc::clone(path), detail }
     })
 }
 

@@ -37,7 +37,7 @@ impl fmt::Display for FeatureId {
 }
 
 /// What has to be done to build and to check a feature.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Steps {
     /// The usual form: one text a step.
     List(Vec<String>),
@@ -264,7 +264,7 @@ pub struct NewFeature {
     category: String,
     name: String,
     description: String,
-    steps: Vec<String>,
+    steps: Steps,
 }
 
 impl NewFeature {
@@ -284,6 +284,45 @@ impl NewFeature {
             category: check_category(category.into())?,
             name: check_name(name.into())?,
             description: check_description(description.into())?,
+            steps: Steps::List(steps),
+        })
+    }
+
+    /// Takes the four texts as programs have always been able to hand them in when they create many
+    /// features at once: any of them may be empty, the short ones may be long, and steps may be any
+    /// JSON. Only what would be too large for the file is refused.
+    ///
+    /// # Errors
+    /// [`InvalidFeature::TooLarge`] for a text of more than [`Limits::TEXT_BYTES`] or steps of more
+    /// than [`Limits::STEPS_BYTES`] as JSON, [`InvalidFeature::TooManySteps`] for a longer list.
+    ///
+    /// ```
+    /// use autoforge_store::{NewFeature, Steps};
+    /// use serde_json::json;
+    /// let odd = NewFeature::lenient("", "n".repeat(300), "", json!("as usual"))?;
+    /// assert_eq!(odd.steps(), &Steps::Other(json!("as usual")));
+    /// assert!(NewFeature::lenient("", "", "d".repeat(5 << 20), json!([])).is_err());
+    /// # Ok::<(), autoforge_store::InvalidFeature>(())
+    /// ```
+    pub fn lenient(
+        category: impl Into<String>,
+        name: impl Into<String>,
+        description: impl Into<String>,
+        steps: impl Into<Steps>,
+    ) -> Result<Self, InvalidFeature> {
+        let bounded =
+            |field, text: String| check_bytes(field, text.len(), Limits::TEXT_BYTES).map(|()| text);
+        let steps = steps.into();
+        let json = steps.to_json();
+        let count = json.as_array().map_or(0, Vec::len);
+        if count > Limits::STEPS {
+            return Err(InvalidFeature::TooManySteps { count, max: Limits::STEPS });
+        }
+        check_bytes("steps", json.to_string().len(), Limits::STEPS_BYTES)?;
+        Ok(Self {
+            category: bounded("category", category.into())?,
+            name: bounded("name", name.into())?,
+            description: bounded("description", description.into())?,
             steps,
         })
     }
@@ -308,7 +347,7 @@ impl NewFeature {
 
     /// How to build and check it.
     #[must_use]
-    pub fn steps(&self) -> &[String] {
+    pub fn steps(&self) -> &Steps {
         &self.steps
     }
 }

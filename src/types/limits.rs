@@ -35,4 +35,4 @@ impl Limits {
     pub const ROW_BYTES: i32 = 64 << 20;
 }
 
-const _: () = assert!(Limits::TEXT_BYTES + Limits::STEPS_BYTES < Limits::ROW_BYTES as usize);
+const _: () = assert!(3 * Limits::TEXT_BYTES + Limits::STEPS_BYTES < Limits::ROW_BYTES as usize);

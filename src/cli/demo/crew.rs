@@ -183,6 +183,14 @@ impl Crew {
         self.workers.iter().filter(|worker| worker.is_alive())
     }
 
+    /// Kills everybody and waits until they are gone.
+    pub(super) async fn end(&mut self) {
+        for worker in &self.workers {
+            worker.group.kill();
+        }
+        self.gone().await;
+    }
+
     /// Waits until no process of the crew is left, and names those that stay all the same.
     pub(super) async fn gone(&mut self) -> Vec<u32> {
         for worker in &mut self.workers {

@@ -144,7 +144,9 @@ fn integrity(diagnosis: &Diagnosis) -> Check {
                 more => format!("{first}, and {more} more"),
             };
             let advice = "copy all files of the database away, then restore a backup";
-            Check::error("integrity", found.replace('\n', " "), advice)
+            // The database has no other name here than SQLite's own.
+            let found = found.replace("*** in database main ***\n", "");
+            Check::error("integrity", found, advice)
         }
     }
 }

@@ -1,13 +1,11 @@
 //! Creating features, one or many.
 
-use serde_json::{Value, json};
-
 use crate::command::Command;
 use crate::command::feature::{DependencyProblem, checked_dependencies};
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{FeatureRow, Tx, Write};
-use crate::types::{Feature, FeatureId, Limits, NewFeature, PlannedFeature, Steps};
+use crate::types::{Feature, FeatureId, Limits, NewFeature, PlannedFeature};
 
 /// Why no feature was created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +103,7 @@ impl Command for CreateFeature {
             category: self.feature.category().to_owned(),
             name: self.feature.name().to_owned(),
             description: self.feature.description().to_owned(),
-            steps: Steps::List(self.feature.steps().to_vec()),
+            steps: self.feature.steps().clone(),
             passes: false,
             in_progress: false,
             dependencies,
@@ -297,14 +295,13 @@ fn insert(
     feature: &NewFeature,
     dependencies: &[FeatureId],
 ) -> rusqlite::Result<()> {
-    let steps: Value = json!(feature.steps());
     tx.insert_feature(&FeatureRow {
         id,
         priority,
         category: feature.category(),
         name: feature.name(),
         description: feature.description(),
-        steps: &steps,
+        steps: &feature.steps().to_json(),
         passes: false,
         in_progress: false,
         dependencies,
