@@ -6,6 +6,7 @@ mod client;
 mod crew;
 mod director;
 mod event;
+mod told;
 mod verdict;
 mod view;
 mod worker;
@@ -193,7 +194,7 @@ fn keep_events(crew: &Crew, folder: &Path) -> Result<(), DemoError> {
     let mut events: Vec<_> = crew
         .workers
         .iter()
-        .flat_map(|worker| worker.log.iter().map(move |event| (worker.number, event)))
+        .flat_map(|worker| worker.told.events.iter().map(move |event| (worker.told.number, event)))
         .collect();
     events.sort_by_key(|(_, event)| event.at);
     let mut text = String::new();

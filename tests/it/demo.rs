@@ -1,4 +1,5 @@
 //! The demonstration shows what it promises, and leaves nothing running.
+#![cfg(test)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -68,7 +69,7 @@ fn the_only_worker_is_replaced_when_it_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let output = demo(dir.path(), &["--features", "1", "--workers", "1"]).output().unwrap();
     assert!(output.status.success(), "{}", stdout(&output));
-    assert!(stdout(&output).contains("taken back: feature 1"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("workers killed: 1"), "{}", stdout(&output));
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn a_project_that_has_features_is_refused_and_stays() {
 #[test]
 fn a_signal_ends_all_processes() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = demo(dir.path(), &["--features", "2000", "--workers", "3"])
+    let mut child = demo(dir.path(), &["--features", "300", "--workers", "3"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -91,6 +92,7 @@ fn a_signal_ends_all_processes() {
     let mut messages = BufReader::new(child.stderr.take().unwrap());
     // The first message comes when a part of the features passes, so all are at work by then.
     messages.read_line(&mut String::new()).unwrap();
+    assert_ne!(processes_of(dir.path()), Vec::<String>::new());
     let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -100,13 +102,14 @@ fn a_signal_ends_all_processes() {
 #[test]
 fn workers_and_servers_end_when_the_parent_is_killed() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = demo(dir.path(), &["--features", "2000", "--workers", "2"])
+    let mut child = demo(dir.path(), &["--features", "300", "--workers", "2"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut messages = BufReader::new(child.stderr.take().unwrap());
     messages.read_line(&mut String::new()).unwrap();
+    assert_ne!(processes_of(dir.path()), Vec::<String>::new());
     child.kill().unwrap();
     child.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);

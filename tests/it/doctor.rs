@@ -1,4 +1,5 @@
 //! What `doctor` finds, and that looking changes nothing.
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::fs;

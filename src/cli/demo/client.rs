@@ -12,7 +12,7 @@ use tokio::time::timeout;
 /// The oldest revision of the protocol that every server of today speaks.
 const PROTOCOL: &str = "2025-06-18";
 /// More than the longest time for which a command waits for a lock.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ impl Client {
         let call = json!({"name": tool, "arguments": arguments});
         let result = self.request("tools/call", &call).await?;
         let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let body = body(&result).ok_or_else(|| CallError::Garbled(result.to_string()))?;
+        let body = body_of(&result).ok_or_else(|| CallError::Garbled(result.to_string()))?;
         let failed = result.get("isError").and_then(Value::as_bool).unwrap_or(false);
         if failed || body.get("error").is_some() {
             let message = body.get("error").and_then(Value::as_str).map(str::to_owned);
@@ -133,7 +133,7 @@ impl Client {
 }
 
 /// The object that a tool gave: the structured one, else the one in the text.
-fn body(result: &Value) -> Option<Value> {
+fn body_of(result: &Value) -> Option<Value> {
     if let Some(body) = result.get("structuredContent").filter(|body| body.is_object()) {
         return Some(body.clone());
     }

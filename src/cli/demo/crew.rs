@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::DemoError;
-use super::event::{Event, What};
+use super::event::Event;
+use super::told::Told;
 
 /// Events that may wait to be looked at; a worker that tells more waits.
 const UNREAD: usize = 1024;
@@ -30,11 +31,8 @@ pub(super) enum Heard {
 /// A worker and all it has told. Dropping it kills it and its server.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) number: u32,
+    pub(super) told: Told,
     pub(super) pid: u32,
-    pub(super) log: Vec<Event>,
-    /// When it was killed, if it was.
-    pub(super) killed_at: Option<u64>,
     /// It has closed its output.
     pub(super) ended: bool,
     /// Where its own messages go, and those of its server.
@@ -44,44 +42,14 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// The server's process, once known.
-    pub(super) fn server(&self) -> Option<u32> {
-        self.log.iter().find_map(|event| match event.what {
-            What::Ready { server } => Some(server),
-            _ => None,
-        })
-    }
-
     /// Whether it works, as far as anybody knows.
     pub(super) fn is_alive(&self) -> bool {
-        self.killed_at.is_none() && !self.ended
-    }
-
-    /// All features that it may have held at any time between two moments, answers included that
-    /// were still on their way then.
-    pub(super) fn held(&self, from: u64, until: u64) -> Vec<i64> {
-        let mut held = None;
-        let mut within = Vec::new();
-        for event in &self.log {
-            match event.what {
-                What::Claimed { id, .. } => held = Some(id),
-                What::GaveUp { .. } | What::Passed { .. } if event.at < from => held = None,
-                _ => {}
-            }
-            if event.at >= from {
-                within.extend(held);
-            }
-            if event.at > until {
-                break;
-            }
-        }
-        within.extend(held);
-        within
+        !self.told.killed && !self.ended
     }
 
     /// Kills it and its server at this moment, without a chance to clean up.
-    pub(super) fn kill(&mut self, at: u64) {
-        self.killed_at = Some(at);
+    pub(super) fn kill(&mut self) {
+        self.told.killed = true;
         self.group.kill();
     }
 
@@ -155,9 +123,8 @@ impl Crew {
         let pid = child.id().unwrap_or(0);
         let group = Group(i32::try_from(pid).ok().and_then(Pid::from_raw));
         let output = child.stdout.take();
-        let log = Vec::new();
-        let (killed_at, ended) = (None, false);
-        self.workers.push(Worker { number, pid, log, killed_at, ended, messages, child, group });
+        let told = Told { number, killed: false, events: Vec::new() };
+        self.workers.push(Worker { told, pid, ended: false, messages, child, group });
         if let Some(output) = output {
             tokio::spawn(listen(number, output, self.sender.clone()));
         }
@@ -169,14 +136,14 @@ impl Crew {
         let (number, heard) = self.receiver.recv().await?;
         let worker = self.worker(number)?;
         match &heard {
-            Heard::Event(event) => worker.log.push(event.clone()),
+            Heard::Event(event) => worker.told.events.push(event.clone()),
             Heard::End => worker.ended = true,
         }
         Some((number, heard))
     }
 
     pub(super) fn worker(&mut self, number: u32) -> Option<&mut Worker> {
-        self.workers.iter_mut().find(|worker| worker.number == number)
+        self.workers.iter_mut().find(|worker| worker.told.number == number)
     }
 
     pub(super) fn alive(&self) -> impl Iterator<Item = &Worker> {
@@ -198,7 +165,8 @@ impl Crew {
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let pids = self.workers.iter().flat_map(|worker| [Some(worker.pid), worker.server()]);
+            let pids =
+                self.workers.iter().flat_map(|worker| [Some(worker.pid), worker.told.server()]);
             let left: Vec<u32> = pids.flatten().filter(|pid| is_running(*pid)).collect();
             if left.is_empty() || Instant::now() >= deadline {
                 return left;

@@ -14,7 +14,7 @@ use super::view::View;
 use crate::{ClearInProgress, ListFeatures, Store};
 
 /// How long everything may take, and how much longer for each feature.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const DEADLINE_PER_FEATURE: Duration = Duration::from_secs(1);
 /// How often the view is drawn and waiting is looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -153,7 +153,7 @@ impl Director<'_> {
     fn kill(&mut self, number: u32, event: &Event) -> Result<bool, DemoError> {
         let What::Claimed { id, .. } = &event.what else { return Ok(false) };
         let Some(worker) = self.crew.worker(number) else { return Ok(false) };
-        worker.kill(now());
+        worker.kill();
         let next = self.crew.start()?;
         self.view.killed(number, *id, next);
         Ok(true)
@@ -163,15 +163,15 @@ impl Director<'_> {
     async fn ended(&mut self, number: u32) -> Result<Option<Search>, DemoError> {
         let Some(worker) = self.crew.worker(number) else { return Ok(None) };
         let well = worker.wait().await;
-        if worker.killed_at.is_some() {
+        if worker.told.killed {
             return self.look().map(Some);
         }
-        let done = matches!(worker.log.last(), Some(Event { what: What::Done, .. }));
+        let done = matches!(worker.told.events.last(), Some(Event { what: What::Done, .. }));
         if well && done {
             self.view.done(number);
             return Ok(None);
         }
-        let reason = match worker.log.last() {
+        let reason = match worker.told.events.last() {
             Some(Event { what: What::Failed { message }, .. }) => message.clone(),
             _ => "it ended early".to_owned(),
         };
@@ -189,13 +189,16 @@ impl Director<'_> {
 
     fn is_over(&self, search: &Search) -> bool {
         let told = |log: &[Event]| log.last().is_some_and(|event| event.at > search.until);
-        self.crew.alive().all(|worker| told(&worker.log))
+        self.crew.alive().all(|worker| told(&worker.told.events))
     }
 
     /// Takes back what nobody alive held at the time of the look.
     fn release(&mut self, search: &Search) -> Result<Vec<Released>, DemoError> {
-        let held: BTreeSet<i64> =
-            self.crew.alive().flat_map(|worker| worker.held(search.from, search.until)).collect();
+        let held: BTreeSet<i64> = self
+            .crew
+            .alive()
+            .flat_map(|worker| worker.told.held(search.from, search.until))
+            .collect();
         let mut released = Vec::new();
         for id in search.claimed.difference(&held).copied() {
             let at = now();

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::DemoError;
-use super::crew::{Crew, Worker};
-use super::director::Course;
+use super::crew::Crew;
+use super::director::{Course, Released};
 use super::event::What;
+use super::told::Told;
 use crate::{Feature, JournalMode, ListFeatures, Store};
 
 /// Something that must hold, and what was found.
@@ -50,18 +51,19 @@ impl Verdict {
     ) -> Result<Self, DemoError> {
         let left = crew.gone().await;
         let stored = store.call(ListFeatures).map_err(DemoError::storage)?;
-        let mut checks = vec![sound(store)?, all_pass(&stored, features)];
-        checks.push(acknowledged_once(crew, &stored));
-        checks.push(acknowledged_is_stored(crew, &stored));
-        checks.push(nobody_shared(crew, course));
-        checks.push(priorities_differ(&stored));
-        checks.push(nothing_refused(crew));
-        checks.push(all_gone(crew, &left));
-        checks.push(closed(store));
-        let took = || {
-            let events = crew.workers.iter().flat_map(|worker| &worker.log);
-            events.filter_map(|event| event.took)
-        };
+        let told: Vec<&Told> = crew.workers.iter().map(|worker| &worker.told).collect();
+        let checks = vec![
+            sound(store)?,
+            all_pass(&stored, features),
+            acknowledged_once(&told, &stored),
+            acknowledged_is_stored(&told, &stored),
+            nobody_shared(&told, &course.released),
+            priorities_differ(&stored),
+            nothing_refused(&told),
+            all_gone(told.len(), &left),
+            closed(store),
+        ];
+        let took = || told.iter().flat_map(|told| &told.events).filter_map(|event| event.took);
         Ok(Self {
             checks,
             elapsed: course.elapsed,
@@ -102,10 +104,10 @@ fn check(name: &'static str, holds: bool, found: impl Into<String>) -> Check {
     Check { name, holds, found: found.into() }
 }
 
-/// All that workers were told passes, in no order: feature, worker, time of the announcement.
-fn acknowledged(crew: &Crew) -> BTreeMap<i64, usize> {
+/// How often workers were told that a feature passes now.
+fn acknowledged(told: &[&Told]) -> BTreeMap<i64, usize> {
     let mut passes = BTreeMap::new();
-    for event in crew.workers.iter().flat_map(|worker| &worker.log) {
+    for event in told.iter().flat_map(|told| &told.events) {
         if let What::Passed { id } = event.what {
             *passes.entry(id).or_insert(0) += 1;
         }
@@ -136,9 +138,9 @@ fn all_pass(stored: &[Feature], features: usize) -> Check {
     check("every feature passes", holds, format!("{passing} of {}", stored.len()))
 }
 
-fn acknowledged_once(crew: &Crew, stored: &[Feature]) -> Check {
-    let passes = acknowledged(crew);
-    let in_flight: Vec<i64> = crew.workers.iter().filter_map(in_flight).collect();
+fn acknowledged_once(told: &[&Told], stored: &[Feature]) -> Check {
+    let passes = acknowledged(told);
+    let in_flight: Vec<i64> = told.iter().filter_map(|told| told.in_flight()).collect();
     let times = |id: i64| passes.get(&id).copied().unwrap_or(0);
     let wrong: Vec<String> = stored
         .iter()
@@ -159,17 +161,8 @@ fn acknowledged_once(crew: &Crew, stored: &[Feature]) -> Check {
     check("each feature passed exactly once", wrong.is_empty(), found)
 }
 
-/// What a killed worker had announced as passing without telling of the answer.
-fn in_flight(worker: &Worker) -> Option<i64> {
-    worker.killed_at?;
-    match worker.log.last()?.what {
-        What::Passes { id } => Some(id),
-        _ => None,
-    }
-}
-
-fn acknowledged_is_stored(crew: &Crew, stored: &[Feature]) -> Check {
-    let passes = acknowledged(crew);
+fn acknowledged_is_stored(told: &[&Told], stored: &[Feature]) -> Check {
+    let passes = acknowledged(told);
     let is_stored = |id: i64| stored.iter().any(|feature| feature.id.get() == id && feature.passes);
     let lost: Vec<String> =
         passes.keys().filter(|id| !is_stored(**id)).map(|id| format!("feature {id}")).collect();
@@ -180,10 +173,10 @@ fn acknowledged_is_stored(crew: &Crew, stored: &[Feature]) -> Check {
     check("no acknowledged pass was lost", lost.is_empty(), found)
 }
 
-fn nobody_shared(crew: &Crew, course: &Course) -> Check {
+fn nobody_shared(told: &[&Told], released: &[Released]) -> Check {
     let mut claims = 0;
     let mut shared = Vec::new();
-    for (id, mut holds) in holds(crew, course) {
+    for (id, mut holds) in holds(told, released) {
         claims += holds.len();
         holds.sort_by_key(|hold| hold.from);
         for pair in holds.windows(2) {
@@ -201,19 +194,19 @@ fn nobody_shared(crew: &Crew, course: &Course) -> Check {
     check("no feature was claimed by two workers at once", shared.is_empty(), found)
 }
 
-fn holds(crew: &Crew, course: &Course) -> BTreeMap<i64, Vec<Hold>> {
+fn holds(told: &[&Told], released: &[Released]) -> BTreeMap<i64, Vec<Hold>> {
     let mut holds: BTreeMap<i64, Vec<Hold>> = BTreeMap::new();
-    for worker in &crew.workers {
-        let mut log = worker.log.iter().peekable();
-        while let Some(event) = log.next() {
+    for told in told {
+        let mut events = told.events.iter().peekable();
+        while let Some(event) = events.next() {
             let What::Claimed { id, .. } = event.what else { continue };
             // A killed worker holds its last claim until the parent takes it back.
             let taken_back = || {
-                let mine = course.released.iter().find(|released| released.id == id);
+                let mine = released.iter().find(|released| released.id == id);
                 mine.map_or(event.at, |released| released.at)
             };
-            let to = log.peek().map_or_else(taken_back, |next| next.at);
-            holds.entry(id).or_default().push(Hold { worker: worker.number, from: event.at, to });
+            let to = events.peek().map_or_else(taken_back, |next| next.at);
+            holds.entry(id).or_default().push(Hold { worker: told.number, from: event.at, to });
         }
     }
     holds
@@ -228,8 +221,8 @@ fn priorities_differ(stored: &[Feature]) -> Check {
     check("no two features have one priority", holds, found)
 }
 
-fn nothing_refused(crew: &Crew) -> Check {
-    let events = crew.workers.iter().flat_map(|worker| &worker.log);
+fn nothing_refused(told: &[&Told]) -> Check {
+    let events = told.iter().flat_map(|told| &told.events);
     let refused: Vec<&str> = events
         .filter_map(|event| match &event.what {
             What::Refused { message } => Some(message.as_str()),
@@ -240,12 +233,9 @@ fn nothing_refused(crew: &Crew) -> Check {
     check("no call failed", refused.is_empty(), found)
 }
 
-fn all_gone(crew: &Crew, left: &[u32]) -> Check {
+fn all_gone(count: usize, left: &[u32]) -> Check {
     let found = match left {
-        [] => {
-            let count = crew.workers.len();
-            format!("{count} workers and {count} servers have ended")
-        }
+        [] => format!("{count} workers and {count} servers have ended"),
         left => format!("still running: {left:?}"),
     };
     check("no process is left behind", left.is_empty(), found)
@@ -268,4 +258,83 @@ fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::demo::event::Event;
+    use crate::{FeatureId, Steps};
+
+    fn told(number: u32, killed: bool, events: impl IntoIterator<Item = (u64, What)>) -> Told {
+        let events = events.into_iter().map(|(at, what)| Event { at, took: None, what });
+        Told { number, killed, events: events.collect() }
+    }
+
+    fn claimed(id: i64) -> What {
+        What::Claimed { id, name: String::new() }
+    }
+
+    fn feature(id: i64, passes: bool) -> Feature {
+        Feature {
+            id: FeatureId::from(id),
+            priority: 1,
+            category: String::new(),
+            name: String::new(),
+            description: String::new(),
+            steps: Steps::List(Vec::new()),
+            passes,
+            in_progress: false,
+            dependencies: Vec::new(),
+            needs_human_input: false,
+            human_input_request: None,
+            human_input_response: None,
+        }
+    }
+
+    #[test]
+    fn a_feature_in_two_hands_is_noticed() {
+        let first = told(1, false, [(10, claimed(7)), (30, What::Passes { id: 7 })]);
+        let during = told(2, false, [(20, claimed(7)), (40, What::Passes { id: 7 })]);
+        let after = told(3, false, [(31, claimed(7)), (40, What::Passes { id: 7 })]);
+        assert!(!nobody_shared(&[&first, &during], &[]).holds);
+        assert!(nobody_shared(&[&first, &after], &[]).holds);
+    }
+
+    #[test]
+    fn a_killed_worker_holds_its_claim_until_it_is_taken_back() {
+        let killed = told(1, true, [(10, claimed(7))]);
+        let released = [Released { id: 7, at: 50 }];
+        let before = told(2, false, [(40, claimed(7)), (60, What::Passes { id: 7 })]);
+        let after = told(2, false, [(51, claimed(7)), (60, What::Passes { id: 7 })]);
+        assert!(!nobody_shared(&[&killed, &before], &released).holds);
+        assert!(nobody_shared(&[&killed, &after], &released).holds);
+    }
+
+    #[test]
+    fn a_pass_that_is_told_twice_or_never_is_noticed() {
+        let once = told(1, false, [(10, What::Passed { id: 7 })]);
+        let again = told(2, false, [(20, What::Passed { id: 7 })]);
+        let stored = [feature(7, true)];
+        assert!(acknowledged_once(&[&once], &stored).holds);
+        assert!(!acknowledged_once(&[&once, &again], &stored).holds);
+        assert!(!acknowledged_once(&[], &stored).holds);
+        let unheard = told(1, true, [(10, What::Passes { id: 7 })]);
+        assert!(acknowledged_once(&[&unheard], &stored).holds);
+    }
+
+    #[test]
+    fn a_pass_that_the_file_lacks_is_noticed() {
+        let told = told(1, false, [(10, What::Passed { id: 7 })]);
+        assert!(acknowledged_is_stored(&[&told], &[feature(7, true)]).holds);
+        assert!(!acknowledged_is_stored(&[&told], &[feature(7, false)]).holds);
+    }
+
+    #[test]
+    fn shared_priorities_and_open_features_are_noticed() {
+        let stored = [feature(1, true), feature(2, false)];
+        assert!(!priorities_differ(&stored).holds);
+        assert!(!all_pass(&stored, 2).holds);
+        assert!(!all_pass(&stored[..1], 2).holds);
+    }
 }

@@ -59,10 +59,9 @@ pub(super) fn of(database: &Path) -> Users {
                 detached: hold == Hold::Detached,
                 library: library(pid, &mut libraries),
             }),
-            Ok(None) => {}
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => users.hidden += 1,
-            // It has ended meanwhile.
-            Err(_) => {}
+            // It is none of them, or it has ended meanwhile.
+            Ok(None) | Err(_) => {}
         }
     }
     users
@@ -97,7 +96,7 @@ impl User {
     fn check(&self, name: &'static str, has_log: bool) -> Check {
         let mut found = format!("process {} ({})", self.pid, self.command);
         if let Some(library) = &self.library {
-            found.push_str(&format!(", {library}"));
+            found = format!("{found}, {library}");
         }
         if self.detached {
             found.push_str(", works on a file that was deleted or replaced");

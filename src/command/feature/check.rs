@@ -95,21 +95,17 @@ impl FeatureFindings {
                 break;
             }
         }
-        let columns: [(usize, &'static str, fn(&Value) -> bool); 4] = [
-            (4, "steps", is_list_of_texts),
-            (5, "dependencies", is_list_of_ids),
-            (6, "human_input_request", Value::is_object),
-            (7, "human_input_response", Value::is_object),
-        ];
-        for (column, name, is_fine) in columns {
-            // NULL and `null` both mean none.
-            let Some(text) = row.optional_text(column)? else { continue };
-            let value = parse_json(&text);
-            if !value.is_some_and(|value| (value.is_null() && name != "steps") || is_fine(&value)) {
+        let mut malformed = |column, name, is_fine: fn(&Value) -> bool| {
+            let text = row.optional_text(column)?;
+            if text.is_some_and(|text| !parse_json(&text).is_some_and(|value| is_fine(&value))) {
                 self.malformed.push((id, name));
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        malformed(4, "steps", is_list_of_texts)?;
+        malformed(5, "dependencies", is_list_of_ids)?;
+        malformed(6, "human_input_request", is_object_or_null)?;
+        malformed(7, "human_input_response", is_object_or_null)
     }
 }
 
@@ -117,7 +113,15 @@ fn is_list_of_texts(value: &Value) -> bool {
     value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
 }
 
+/// NULL and `null` both mean none.
+fn is_object_or_null(value: &Value) -> bool {
+    value.is_object() || value.is_null()
+}
+
 fn is_list_of_ids(value: &Value) -> bool {
+    if value.is_null() {
+        return true;
+    }
     let Some(items) = value.as_array() else { return false };
     let mut ids: Vec<i64> = items.iter().filter_map(Value::as_i64).collect();
     ids.sort_unstable();
