@@ -11,13 +11,17 @@
 //! - When the last sender is gone, all that was accepted is still carried out; then it ends.
 
 mod cache;
+#[cfg(all(test, autoforge_loom))]
+mod loom_tests;
 mod reply;
+mod thread;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 pub(crate) use cache::{Cache, Handle, Resident, Resource};
 pub(crate) use reply::{Answerer, Asker, Outcome, slot};
+pub(crate) use thread::{Actor, OnFull};
 
 use crate::sync::{Lane, Patience, Received, Receiver, sleep};
 

@@ -5,6 +5,8 @@
 //! settles them.
 
 mod examine;
+#[cfg(test)]
+mod fault_tests;
 mod group;
 mod holder;
 mod job;
@@ -15,15 +17,15 @@ mod open;
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 pub use examine::Examination;
 pub(crate) use examine::examine;
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
-pub(crate) use location::Location;
 pub use location::SQLITE_REQUIRED;
-pub(crate) use maintenance::Maintenance;
+pub(crate) use location::{FileIdentity, Location};
 pub use maintenance::{BackupReport, CheckpointReport, CloseReport, Diagnosis, JournalMode};
 pub use open::OpenOptions;
 pub(crate) use open::Opened;
@@ -42,6 +44,8 @@ pub(crate) struct Engine {
     connection: Connection,
     location: Location,
     journal: JournalMode,
+    /// How long a commit may wait for readers, where there is no log.
+    lock_wait: Duration,
     /// Set once by a fault after which nothing may run until the file is opened anew.
     fault: Option<StorageError>,
     /// The log is copied back into the file when it holds so many frames.

@@ -1,5 +1,31 @@
-//! Storage that lets many AI coding agents work on one project at once.
-#![deny(missing_docs)]
+//! Storage that lets many AI coding agents work on one project at once, and never corrupts, loses or
+//! double-assigns anything.
+//!
+//! A project's features lie in one SQLite file that many processes share. In each process one thread
+//! a file owns the only connection; callers hand it typed [`Command`]s, which it carries out in
+//! groups, each command in a savepoint of one IMMEDIATE transaction, and answers when their commit is
+//! on disk. Between processes there is SQLite's own locking and nothing else.
+//!
+//! ```
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let project = dir.path();
+//! use autoforge_store::{ClaimNext, ClaimedNext, CreateFeature, MarkPassing, NewFeature, Store};
+//!
+//! let store = Store::open_project(project)?;
+//! let login = NewFeature::new("Auth", "Log in", "With a password.", ["Open the form"])?;
+//! store.call(CreateFeature::new(login))?;
+//!
+//! // Of many agents, in any number of processes, exactly one gets each feature.
+//! if let ClaimedNext::Feature(feature) = store.call(ClaimNext)? {
+//!     store.call(MarkPassing { id: feature.id })?;
+//! }
+//! assert_eq!(store.call(ClaimNext)?, ClaimedNext::AllPassing);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Start with [`Store`]; each command documents what it does. [`Error`] tells a command's refusal
+//! from a fault of the storage. The feature `cli`, on by default, adds the program's own parts; the
+//! library needs none of them.
 
 mod actor;
 #[cfg(feature = "cli")]

@@ -12,18 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::actor::{self, Cache, Handle, Outcome, Progress, Resident, Resource, Storage, slot};
+use crate::actor::{
+    self, Actor, Cache, Handle, OnFull, Outcome, Progress, Resident, Resource, Storage, slot,
+};
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
-    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination, Job,
-    Location, Maintenance, OpenOptions, Opened, examine,
+    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
+    FileIdentity, Job, Location, OpenOptions, Opened, examine,
 };
 use crate::error::{Error, OpenError, StorageError};
-use crate::sync::{
-    AtomicUsize, JoinHandle, Lane, Lazy, Mutex, Ordering, SendError, Sender, ThreadId,
-    current_thread, mailbox, sleep, spawn,
-};
+use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
 use crate::tx::{Access, Read};
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
@@ -37,6 +36,7 @@ type EngineHandle = Handle<PathBuf, Running>;
 
 /// The engines of this process by the real path of their file. An engine starts with the first
 /// handle to its file and ends with the last, or when it is disposed of.
+#[expect(clippy::non_std_lazy_statics, reason = "the cache is once_cell's and parking_lot's")]
 static ENGINES: Lazy<Arc<Cache<PathBuf, Running>>> = Lazy::new(|| Arc::new(Cache::new()));
 
 /// A handle to a database.
@@ -95,16 +95,23 @@ impl<D: Database> Store<D> {
     /// [`OpenError`] says what stands at the path instead, or why it cannot be used; the file is as
     /// it was.
     pub fn open_file(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, OpenError> {
-        let location = Location::resolve(path.as_ref(), options.lock_wait)?;
+        let location = Location::resolve(path.as_ref())?;
         let key = location.path().to_path_buf();
-        let mut opened = Opened::default();
-        let engine = ENGINES.get_or_open(&key, |resident| {
-            let (running, by_us) = Running::start::<D>(location, *options, resident)?;
-            opened = by_us;
-            Ok::<_, OpenError>(running)
-        })?;
-        let Opened { created, migrated } = opened;
-        let opening = Opening { created, migrated, ..Opening::default() };
+        let mut opening = Opening::default();
+        let engine = loop {
+            let location = location.clone();
+            let engine = ENGINES.get_or_open(&key, |resident| {
+                let (running, opened) = Running::start::<D>(location, *options, resident)?;
+                opening.created = opened.created;
+                opening.migrated = opened.migrated;
+                Ok::<_, OpenError>(running)
+            })?;
+            if FileIdentity::at(&key) == Some(engine.file) {
+                break engine;
+            }
+            // Its file was replaced, and it has not noticed yet.
+            engine.close();
+        };
         Ok(Self {
             engine: Arc::new(engine),
             unanswered: Arc::new(AtomicUsize::new(0)),
@@ -127,7 +134,7 @@ impl<D: Database> Store<D> {
     where
         C: Command<Database = D, Access = Read, Rejection = Infallible>,
     {
-        let location = Location::resolve(path.as_ref(), options.lock_wait)?;
+        let location = Location::resolve(path.as_ref())?;
         examine(&location, options, sleep, command)
     }
 
@@ -168,7 +175,13 @@ impl<D: Database> Store<D> {
         C: Command<Database = D>,
     {
         let started = Instant::now();
-        let reply = self.send(command, Some(allowed), OnFull::Wait)?;
+        let on_full = started.checked_add(allowed).map_or(OnFull::Wait, OnFull::WaitUntil);
+        let reply = match self.send(command, Some(allowed), on_full) {
+            Err(StorageError::MailboxFull { .. }) => {
+                return Err(StorageError::DeadlinePassed { allowed }.into());
+            }
+            sent => sent?,
+        };
         reply.wait_for(allowed.saturating_sub(started.elapsed()))
     }
 
@@ -201,7 +214,7 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// The storage's fault. Nothing is lost by it.
     pub fn checkpoint(&self) -> Result<Option<CheckpointReport>, StorageError> {
-        self.maintain(|maintenance| maintenance.checkpoint())
+        self.maintain(Engine::checkpoint)
     }
 
     /// Copies a consistent snapshot into a new file, beside running writers, and checks the copy.
@@ -216,7 +229,7 @@ impl<D: Database> Store<D> {
             let detail = "the file exists already".to_owned();
             return Err(StorageError::ReadOnly { path: to.as_path().into(), detail });
         }
-        self.maintain(move |maintenance| maintenance.backup(&to))
+        self.maintain(move |engine| engine.backup(&to))
     }
 
     /// Has SQLite check the whole file; takes time in proportion to its size.
@@ -224,12 +237,13 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// The storage's fault, where not even the check can run.
     pub fn diagnose(&self) -> Result<Diagnosis, StorageError> {
-        self.maintain(|maintenance| maintenance.diagnose())
+        self.maintain(Engine::diagnose)
     }
 
     /// Ends the engine for all handles: what was accepted is carried out, the log is copied back,
     /// the file is closed. Later calls say [`StorageError::Closed`]. Repeating it gives the same
     /// report.
+    #[expect(clippy::must_use_candidate, reason = "closing is the point, the report a courtesy")]
     pub fn close(&self) -> CloseReport {
         self.engine.close();
         self.engine.report()
@@ -250,19 +264,19 @@ impl<D: Database> Store<D> {
         let lane = if writes || behind_own_write { Lane::Write } else { Lane::Read };
         let unanswered = writes.then(|| Unanswered::new(&self.unanswered));
         let (job, reply) = request(command, self.engine.wait(allowed), unanswered);
-        self.engine.post(lane, job, allowed, on_full)?;
+        self.engine.post(lane, job, on_full)?;
         Ok(reply)
     }
 
     fn maintain<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Maintenance<'_>) -> Result<T, StorageError> + Send + 'static,
+        work: impl FnOnce(&mut Engine) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let (asker, answerer) = slot();
         let wait = self.engine.wait(None);
         let call = MaintenanceCall { work: Some(work), wait, result: None, answerer };
-        self.engine.post(Lane::Write, Box::new(call), None, OnFull::Wait)?;
-        lost(asker.wait(), &self.engine.shared_path, None, true)?
+        self.engine.post(Lane::Write, Box::new(call), OnFull::Wait)?;
+        lost(asker.wait(), &self.engine.path, None, true)?
     }
 }
 
@@ -273,36 +287,20 @@ impl<D: Database> Store<D> {
 /// # Errors
 /// Where the path does not resolve.
 pub fn dispose(path: impl AsRef<Path>) -> Result<Option<CloseReport>, OpenError> {
-    let location = Location::resolve(path.as_ref(), Duration::ZERO)?;
+    let location = Location::resolve(path.as_ref())?;
     let running = ENGINES.dispose(&location.path().to_path_buf());
     Ok(running.map(|running| running.report()))
 }
 
-/// What to do where the mailbox is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnFull {
-    Wait,
-    Refuse,
-}
-
-/// An engine at work: the way to its thread, and the thread.
+/// An engine at work.
 struct Running {
-    path: PathBuf,
-    shared_path: Arc<Path>,
+    path: Arc<Path>,
+    file: FileIdentity,
     opened_by: u32,
     lock_wait: Duration,
-    /// Taken by whoever closes the engine; the thread ends when the last copy is gone.
-    sender: Mutex<Option<Sender<Mail>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    thread_id: ThreadId,
-    state: Arc<State>,
-}
-
-/// What an engine's thread tells about itself.
-#[derive(Debug, Default)]
-struct State {
-    poisoned: AtomicUsize,
-    report: Mutex<Option<CloseReport>>,
+    actor: Actor<Mail, CloseReport>,
+    /// Not 0 once the engine serves nothing more.
+    poisoned: Arc<AtomicUsize>,
 }
 
 impl Running {
@@ -311,13 +309,11 @@ impl Running {
         options: OpenOptions,
         resident: Resident<PathBuf, Running>,
     ) -> Result<(Self, Opened), OpenError> {
-        let shared_path = Arc::clone(location.path());
-        let path = location.path().to_path_buf();
-        let (sender, receiver) = mailbox::<Mail>(MAILBOX_CAPACITY);
+        let path = Arc::clone(location.path());
         let (asker, answerer) = slot();
-        let state = Arc::new(State::default());
-        let reported = Arc::clone(&state);
-        let thread = spawn("autoforge-store", move || {
+        let poisoned = Arc::new(AtomicUsize::new(0));
+        let poison = Arc::clone(&poisoned);
+        let actor = Actor::start("autoforge-store", MAILBOX_CAPACITY, move |mailbox| {
             // Dropped last, so that the cache's slot is free only when the file is closed.
             let _resident = resident;
             let engine = match Engine::open(location, D::SCHEMA, &options, sleep) {
@@ -325,83 +321,59 @@ impl Running {
                     answerer.answer(Ok(opened));
                     engine
                 }
-                Err(error) => return answerer.answer(Err(error)),
+                Err(error) => {
+                    answerer.answer(Err(error));
+                    return CloseReport { checkpoint: None, fault: None };
+                }
             };
-            let mut served = Served { engine, state: &reported };
-            actor::serve(&receiver, &mut served);
-            // Whoever still sends is told at once, not after the last checkpoint.
-            drop(receiver);
-            let report = served.engine.close();
-            *reported.report.lock() = Some(report);
+            let mut served = Served { engine, poisoned: poison };
+            actor::serve(&mailbox, &mut served);
+            drop(mailbox);
+            served.engine.close()
         });
-        let thread =
-            thread.map_err(|error| OpenError::system("starting a thread for", &path, &error))?;
-        let thread_id = thread.thread().id();
-        let opened = match asker.wait() {
-            Outcome::Answer(result) => result?,
-            _ => {
-                let cause = "its thread ended while opening".to_owned();
-                return Err(StorageError::Poisoned { path: shared_path, cause }.into());
-            }
+        let actor =
+            actor.map_err(|error| OpenError::system("starting a thread for", &path, &error))?;
+        let Outcome::Answer(opened) = asker.wait() else {
+            let cause = "its thread ended while opening".to_owned();
+            return Err(StorageError::Poisoned { path, cause }.into());
         };
+        let opened = opened?;
         let running = Self {
             path,
-            shared_path,
+            file: opened.identity,
             opened_by: std::process::id(),
             lock_wait: options.lock_wait,
-            sender: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-            thread_id,
-            state,
+            actor,
+            poisoned,
         };
         Ok((running, opened))
     }
 
     fn wait(&self, allowed: Option<Duration>) -> Wait {
         Wait {
-            path: Arc::clone(&self.shared_path),
+            path: Arc::clone(&self.path),
             submitted: Instant::now(),
-            lock_wait: self.lock_wait,
+            for_lock: self.lock_wait,
             allowed,
         }
     }
 
-    fn post(
-        &self,
-        lane: Lane,
-        job: Mail,
-        allowed: Option<Duration>,
-        on_full: OnFull,
-    ) -> Result<(), StorageError> {
-        let path = || Arc::clone(&self.shared_path);
+    fn post(&self, lane: Lane, job: Mail, on_full: OnFull) -> Result<(), StorageError> {
+        let path = Arc::clone(&self.path);
         if std::process::id() != self.opened_by {
-            return Err(StorageError::Forked { path: path(), opened_by: self.opened_by });
+            return Err(StorageError::Forked { path, opened_by: self.opened_by });
         }
-        // A copy, so that the lock is not held while the mailbox is full.
-        let Some(sender) = self.sender.lock().clone() else {
-            return Err(StorageError::Closed { path: path() });
-        };
-        let deadline = allowed.and_then(|allowed| Instant::now().checked_add(allowed));
-        let sent = match (on_full, deadline) {
-            (OnFull::Refuse, _) => sender.try_send(lane, job),
-            (OnFull::Wait, Some(deadline)) => sender.send_until(lane, job, deadline),
-            (OnFull::Wait, None) => sender.send(lane, job),
-        };
-        sent.map_err(|error| match (error, allowed) {
-            (SendError::Full(_), Some(allowed)) => StorageError::DeadlinePassed { allowed },
-            (SendError::Full(_), None) => StorageError::MailboxFull { capacity: MAILBOX_CAPACITY },
-            (SendError::Disconnected(_), _) => StorageError::Closed { path: path() },
+        self.actor.post(lane, job, on_full).map_err(|error| match error {
+            SendError::Full(_) => StorageError::MailboxFull { capacity: MAILBOX_CAPACITY },
+            SendError::Disconnected(_) => StorageError::Closed { path },
         })
     }
 
     fn report(&self) -> CloseReport {
-        let report = self.state.report.lock().clone();
-        report.unwrap_or_else(|| CloseReport {
-            checkpoint: None,
-            fault: Some(StorageError::Poisoned {
-                path: Arc::clone(&self.shared_path),
-                cause: "its thread ended early".to_owned(),
-            }),
+        self.actor.report().unwrap_or_else(|| {
+            let (path, cause) = (Arc::clone(&self.path), "its thread ended early".to_owned());
+            let fault = Some(StorageError::Poisoned { path, cause });
+            CloseReport { checkpoint: None, fault }
         })
     }
 }
@@ -409,37 +381,30 @@ impl Running {
 impl Resource for Running {
     fn is_usable(&self) -> bool {
         // ORDERING: a hint; an engine that fails a moment later says so itself.
-        self.sender.lock().is_some() && self.state.poisoned.load(Ordering::SeqCst) == 0
+        self.actor.is_open() && self.poisoned.load(Ordering::SeqCst) == 0
     }
 
     fn close(&self) {
-        drop(self.sender.lock().take());
-        // A waker may drop the last handle on the engine's own thread, which cannot wait for
-        // itself; and a forked child has no such thread.
-        if current_thread() == self.thread_id || std::process::id() != self.opened_by {
-            return;
-        }
-        // A second closer waits here until the first has seen the thread end.
-        let mut thread = self.thread.lock();
-        if let Some(thread) = thread.take()
-            && thread.join().is_err()
-        {
+        // A forked child has no such thread.
+        if std::process::id() != self.opened_by {
+            self.actor.close_mailbox();
+        } else if !self.actor.close() {
             tracing::error!(path = %self.path.display(), "an engine's thread panicked");
         }
     }
 }
 
 /// The engine as the actor sees it.
-struct Served<'s> {
+struct Served {
     engine: Engine,
-    state: &'s State,
+    poisoned: Arc<AtomicUsize>,
 }
 
-impl Served<'_> {
+impl Served {
     fn progress(&self, attempt: Attempt) -> Progress {
         if self.engine.is_poisoned() {
             // ORDERING: see `is_usable`.
-            self.state.poisoned.store(1, Ordering::SeqCst);
+            self.poisoned.store(1, Ordering::SeqCst);
         }
         match attempt {
             Attempt::Done => Progress::Done,
@@ -448,7 +413,7 @@ impl Served<'_> {
     }
 }
 
-impl Storage<Mail> for Served<'_> {
+impl Storage<Mail> for Served {
     fn read(&mut self, queue: &mut VecDeque<Mail>, max: usize) -> Progress {
         let attempt = self.engine.read(queue, max);
         self.progress(attempt)

@@ -1,6 +1,6 @@
 //! The only door to threads, locks and channels.
 //!
-//! The real half is parking_lot, crossbeam-channel, once_cell and the standard library. Under
+//! The real half is `parking_lot`, `crossbeam-channel`, `once_cell` and the standard library. Under
 //! `--cfg autoforge_loom` the unit tests get the other half ([`model`]), which has the same names
 //! on loom's types, so that loom runs the actor, the reply slots and the engine cache as they ship.
 

@@ -9,9 +9,9 @@ mod features;
 use std::marker::PhantomData;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{CachedStatement, Connection, Params, Row};
 
-pub(crate) use features::FeatureRow;
+pub(crate) use features::{FeatureInsertion, FeatureRow};
 
 mod sealed {
     pub trait Sealed {}
@@ -102,6 +102,11 @@ impl Tx<'_, Write> {
         params: impl Params,
     ) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Prepares a statement that is run many times.
+    fn statement(&self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
     }
 
     /// Runs a statement once, for changes of the schema.

@@ -144,13 +144,11 @@ impl<T> Asker<T> {
         if let Some(outcome) = inner.take() {
             return outcome;
         }
-        match inner.state {
-            State::Started => Outcome::Abandoned,
-            _ => {
-                inner.state = State::Withdrawn;
-                Outcome::Withdrawn
-            }
+        if matches!(inner.state, State::Started) {
+            return Outcome::Abandoned;
         }
+        inner.state = State::Withdrawn;
+        Outcome::Withdrawn
     }
 }
 

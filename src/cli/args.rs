@@ -14,23 +14,26 @@ use super::commands::{
 use super::exit::EXIT_CODES;
 use crate::FeatureId;
 
+/// Above the options that every command has.
+const COMMON: &str = "Common options";
+
 /// Storage that lets many AI coding agents work on one project at once.
 #[derive(Debug, Parser)]
 #[command(name = "autoforge-store", version, about, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// The project's folder. Default: `$PROJECT_DIR`, else the nearest folder upward that has a
     /// features.db, else the current folder.
-    #[arg(long, short = 'C', global = true, value_name = "FOLDER")]
+    #[arg(long, short = 'C', global = true, help_heading = COMMON, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
     /// Print JSON in a versioned envelope.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub(crate) json: bool,
     /// How long to wait while another process locks the database.
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "30",
+    #[arg(long, global = true, help_heading = COMMON, value_name = "SECONDS", default_value = "30",
         value_parser = parse_seconds)]
     pub(crate) lock_wait: Duration,
     /// Open a database on a network file system, which this host alone must use.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub(crate) allow_unsafe_file_system: bool,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::{Attempt, Job, Kind, Queue, Verdict};
-use super::{Engine, JournalMode, LOG_FRAMES, Maintenance, holder};
+use super::{Engine, JournalMode, LOG_FRAMES, holder};
 use crate::error::{StorageError, is_busy};
 use crate::tx::Transaction;
 
@@ -186,13 +186,11 @@ impl Engine {
         }
         if ran.iter().all(|ran| ran.verdict == Verdict::Discard) {
             // Nothing was changed, so there is nothing to sync and nothing that can fail.
-            return match self.roll_back() {
-                true => (ran, Ended::Committed),
-                false => {
-                    let cause = self.lost_transaction();
-                    (ran, self.abandon(cause))
-                }
-            };
+            if self.roll_back() {
+                return (ran, Ended::Committed);
+            }
+            let cause = self.lost_transaction();
+            return (ran, self.abandon(cause));
         }
         (ran, self.commit())
     }
@@ -235,7 +233,7 @@ impl Engine {
         // meanwhile, so this is the one place where SQLite may do the waiting.
         let wait = match self.journal {
             JournalMode::Wal => Duration::ZERO,
-            JournalMode::Rollback => self.location.lock_wait(),
+            JournalMode::Rollback => self.lock_wait,
         };
         let committed = self
             .connection
@@ -285,8 +283,7 @@ impl Engine {
         if !job.start() {
             return;
         }
-        let mut maintenance = Maintenance::new(self);
-        let work = AssertUnwindSafe(|| job.maintain(&mut maintenance));
+        let work = AssertUnwindSafe(|| job.maintain(self));
         if let Err(panic) = catch_unwind(work) {
             job.panicked(panic_text(panic.as_ref()));
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::Maintenance;
+use super::Engine;
 use crate::error::{LockHolder, StorageError};
 use crate::tx::Transaction;
 
@@ -60,7 +60,7 @@ pub(crate) trait Job: Send {
     fn run(&mut self, transaction: Transaction<'_>) -> Verdict;
 
     /// Does the work of [`Kind::Maintenance`].
-    fn maintain(&mut self, maintenance: &mut Maintenance<'_>);
+    fn maintain(&mut self, engine: &mut Engine);
 
     /// The job's code panicked; its savepoint has been undone.
     fn panicked(&mut self, message: String);

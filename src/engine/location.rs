@@ -8,7 +8,6 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::OpenError;
 
@@ -21,19 +20,36 @@ const SQLITE_PATH_MAX: usize = 512;
 /// What SQLite appends to a database's name at most.
 const LONGEST_SUFFIX: usize = "-journal".len();
 
+/// Which file stands at a path: its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// The file at the path, if there is one.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|file| Self::of(&file))
+    }
+
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
 /// A database file and what identifies it.
 #[derive(Debug, Clone)]
 pub(crate) struct Location {
     path: Arc<Path>,
-    /// Device and inode, once the file exists.
-    identity: Option<(u64, u64)>,
-    lock_wait: Duration,
+    /// Which file it is, once it has been opened.
+    identity: Option<FileIdentity>,
 }
 
 impl Location {
     /// The real place of a database that may not exist yet: links and `..` resolved, the kind of
     /// file and the file system checked.
-    pub(crate) fn resolve(path: &Path, lock_wait: Duration) -> Result<Self, OpenError> {
+    pub(crate) fn resolve(path: &Path) -> Result<Self, OpenError> {
         let path = real_path(path)?;
         let bytes = path.as_os_str().len();
         let max = SQLITE_PATH_MAX - 1 - LONGEST_SUFFIX;
@@ -45,16 +61,11 @@ impl Location {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(OpenError::system("looking at", &path, &error)),
         }
-        Ok(Self { path: path.into(), identity: None, lock_wait })
+        Ok(Self { path: path.into(), identity: None })
     }
 
     pub(crate) fn path(&self) -> &Arc<Path> {
         &self.path
-    }
-
-    /// How long a command waits for a lock.
-    pub(crate) fn lock_wait(&self) -> Duration {
-        self.lock_wait
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -62,18 +73,16 @@ impl Location {
     }
 
     /// Notes which file stands at the path now.
-    pub(super) fn identify(&mut self) -> Result<(), OpenError> {
+    pub(super) fn identify(&mut self) -> Result<FileIdentity, OpenError> {
         let metadata = fs::metadata(&self.path)
             .map_err(|error| OpenError::system("looking at", &self.path, &error))?;
         check_file(&self.path, &metadata)?;
-        self.identity = Some((metadata.dev(), metadata.ino()));
-        Ok(())
+        Ok(*self.identity.insert(FileIdentity::of(&metadata)))
     }
 
     /// Whether another file, or none, stands at the path by now.
     pub(super) fn was_moved(&self) -> bool {
-        let now = fs::metadata(&self.path).ok().map(|file| (file.dev(), file.ino()));
-        self.identity.is_some() && now != self.identity
+        self.identity.is_some() && FileIdentity::at(&self.path) != self.identity
     }
 
     /// The side file with this suffix.
@@ -249,7 +258,7 @@ mod tests {
     #[test]
     fn a_folder_is_no_database() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Location::resolve(dir.path(), Duration::ZERO).unwrap_err();
+        let error = Location::resolve(dir.path()).unwrap_err();
         assert!(matches!(error, OpenError::NotAFile { found: "a folder", .. }), "{error}");
     }
 }

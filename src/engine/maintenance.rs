@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -73,22 +74,14 @@ pub struct Diagnosis {
     pub unsafe_file_system: Option<String>,
 }
 
-/// The file, lent to a maintenance job.
-#[derive(Debug)]
-pub(crate) struct Maintenance<'e>(&'e mut Engine);
-
-impl<'e> Maintenance<'e> {
-    pub(super) fn new(engine: &'e mut Engine) -> Self {
-        Self(engine)
-    }
-
+impl Engine {
     /// Copies the log back and cuts it, as far as other processes allow at the moment.
     pub(crate) fn checkpoint(&mut self) -> Result<Option<CheckpointReport>, StorageError> {
-        if self.0.journal == JournalMode::Rollback {
+        if self.journal == JournalMode::Rollback {
             return Ok(None);
         }
-        let report = checkpoint(&self.0.connection, Mode::Truncate);
-        report.map(Some).map_err(|fault| self.0.storage_error(&fault))
+        let report = checkpoint(&self.connection, Mode::Truncate);
+        report.map(Some).map_err(|fault| self.storage_error(&fault))
     }
 
     /// Copies a snapshot of the database into a new file, and checks the copy.
@@ -99,16 +92,11 @@ impl<'e> Maintenance<'e> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut copy = Connection::open_with_flags(to, flags).map_err(|error| fault(&error))?;
         {
-            let backup =
-                Backup::new(&self.0.connection, &mut copy).map_err(|error| fault(&error))?;
+            let backup = Backup::new(&self.connection, &mut copy).map_err(|error| fault(&error))?;
             // One step copies one snapshot; in a log, writers go on meanwhile.
-            match backup.step(-1).map_err(|error| fault(&error))? {
-                StepResult::Done => {}
-                _ => {
-                    let path = Arc::clone(self.0.path());
-                    let waited = std::time::Duration::ZERO;
-                    return Err(StorageError::Busy { path, waited, holder: None });
-                }
+            if backup.step(-1).map_err(|error| fault(&error))? != StepResult::Done {
+                let (path, waited) = (Arc::clone(self.path()), Duration::ZERO);
+                return Err(StorageError::Busy { path, waited, holder: None });
             }
         }
         // The copy takes over the log mode of the original; a backup is one file.
@@ -127,13 +115,11 @@ impl<'e> Maintenance<'e> {
 
     /// Has SQLite check the whole file.
     pub(crate) fn diagnose(&mut self) -> Result<Diagnosis, StorageError> {
-        let unsafe_file_system = self.0.location.unsafe_file_system();
-        diagnosis(&self.0.connection, self.0.journal, unsafe_file_system)
-            .map_err(|fault| self.0.storage_error(&fault))
+        let unsafe_file_system = self.location.unsafe_file_system();
+        diagnosis(&self.connection, self.journal, unsafe_file_system)
+            .map_err(|fault| self.storage_error(&fault))
     }
-}
 
-impl Engine {
     /// Copies the log back without cutting it or waiting for anybody.
     pub(super) fn copy_log_back(&mut self, frames: u32) {
         let mode = if frames >= TRUNCATE_FRAMES { Mode::Truncate } else { Mode::Passive };

@@ -14,7 +14,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::{SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
+use super::location::{FileIdentity, SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
 use super::maintenance::CHECKPOINT_FRAMES;
 use super::{Engine, JournalMode, LOG_FRAMES, Location, holder};
 use crate::database::{Condition, Schema};
@@ -46,12 +46,14 @@ impl Default for OpenOptions {
 }
 
 /// What opening a file did to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Opened {
     /// The file did not exist.
     pub(crate) created: bool,
     /// It was brought up to date from an older state.
     pub(crate) migrated: bool,
+    /// Which file it is.
+    pub(crate) identity: FileIdentity,
 }
 
 /// How long to wait before trying again for a lock that somebody holds while opening.
@@ -76,7 +78,7 @@ impl Engine {
         if created {
             location.make_private()?;
         }
-        location.identify()?;
+        let identity = location.identify()?;
         let patience = Patience { started: Instant::now(), wait: options.lock_wait, pause };
         let opening = Opening { connection: &connection, location: &location, patience };
         let condition = opening.inspect(schema)?;
@@ -85,7 +87,7 @@ impl Engine {
             Condition::Current => false,
             _ => opening.migrate(schema)?,
         };
-        let opened = Opened { created, migrated: migrated && !created };
+        let opened = Opened { created, migrated: migrated && !created, identity };
         LOG_FRAMES.set(0);
         let noted = connection.wal_hook(Some(|_: &mut Wal, frames: c_int| {
             LOG_FRAMES.set(frames.unsigned_abs());
@@ -96,6 +98,7 @@ impl Engine {
             connection,
             location,
             journal,
+            lock_wait: options.lock_wait,
             fault: None,
             checkpoint_at: CHECKPOINT_FRAMES,
             data_version: 0,
@@ -103,6 +106,10 @@ impl Engine {
         Ok((engine, opened))
     }
 }
+
+/// The build carries the header of the SQLite it bundles; a build against another library may still
+/// meet an older one at run time.
+const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= SQLITE_REQUIRED_NUMBER);
 
 pub(super) fn check_sqlite() -> Result<(), OpenError> {
     if rusqlite::version_number() < SQLITE_REQUIRED_NUMBER {

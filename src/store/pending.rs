@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::actor::{Answerer, Asker, Outcome, slot};
 use crate::command::Command;
-use crate::engine::{Expiry, Job, Kind, Maintenance, Verdict};
+use crate::engine::{Engine, Expiry, Job, Kind, Verdict};
 use crate::error::{Error, Failure, LockHolder, StorageError};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::tx::{Access, Transaction, Tx};
@@ -23,7 +23,7 @@ type Answer<C> = Result<<C as Command>::Output, Error<<C as Command>::Rejection>
 pub(super) struct Wait {
     pub(super) path: Arc<Path>,
     pub(super) submitted: Instant,
-    pub(super) lock_wait: Duration,
+    pub(super) for_lock: Duration,
     pub(super) allowed: Option<Duration>,
 }
 
@@ -32,7 +32,7 @@ impl Wait {
         let waited = now.saturating_duration_since(self.submitted);
         if self.allowed.is_some_and(|allowed| waited >= allowed) {
             Some(Expiry::Deadline)
-        } else if waited >= self.lock_wait {
+        } else if waited >= self.for_lock {
             Some(Expiry::LockWait)
         } else {
             None
@@ -117,7 +117,7 @@ impl<C: Command> Job for Pending<C> {
         verdict
     }
 
-    fn maintain(&mut self, _: &mut Maintenance<'_>) {}
+    fn maintain(&mut self, _: &mut Engine) {}
 
     fn panicked(&mut self, message: String) {
         tracing::error!(command = C::NAME, message, "a command panicked");
@@ -258,7 +258,7 @@ pub(super) struct MaintenanceCall<T, F> {
 impl<T, F> Job for MaintenanceCall<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Maintenance<'_>) -> Result<T, StorageError> + Send,
+    F: FnOnce(&mut Engine) -> Result<T, StorageError> + Send,
 {
     fn kind(&self) -> Kind {
         Kind::Maintenance
@@ -276,8 +276,8 @@ where
         Verdict::Discard
     }
 
-    fn maintain(&mut self, maintenance: &mut Maintenance<'_>) {
-        self.result = self.work.take().map(|work| work(maintenance));
+    fn maintain(&mut self, engine: &mut Engine) {
+        self.result = self.work.take().map(|work| work(engine));
     }
 
     fn panicked(&mut self, message: String) {

@@ -1,5 +1,4 @@
 //! The half that ships.
-#![expect(clippy::disallowed_types, reason = "this is where the real ones come from")]
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! The statements on `features` that several commands share.
 
-use rusqlite::{Row, params_from_iter, types::Value as SqlValue};
+use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
 
 use super::{Access, LenientRow, Tx, Write};
@@ -23,7 +23,7 @@ macro_rules! select_features {
     };
 }
 
-/// A row to be inserted; its id is chosen by the caller from [`Tx::next_feature_id`].
+/// A row for a [`FeatureInsertion`]; its id comes from [`Tx::next_feature_id`], or from a list.
 #[derive(Debug)]
 pub(crate) struct FeatureRow<'a> {
     pub(crate) id: FeatureId,
@@ -131,21 +131,8 @@ impl<A: Access> Tx<'_, A> {
 }
 
 impl Tx<'_, Write> {
-    pub(crate) fn insert_feature(&self, row: &FeatureRow<'_>) -> rusqlite::Result<()> {
-        let values = [
-            SqlValue::from(row.id.get()),
-            row.priority.into(),
-            row.category.to_owned().into(),
-            row.name.to_owned().into(),
-            row.description.to_owned().into(),
-            to_json_text(row.steps).into(),
-            row.passes.into(),
-            row.in_progress.into(),
-            dependencies_text(row.dependencies).into(),
-            row.needs_human_input.into(),
-            row.human_input_request.map(to_json_text).into(),
-            row.human_input_response.map(to_json_text).into(),
-        ];
+    /// Prepares to insert features, one or many.
+    pub(crate) fn feature_insertion(&self) -> rusqlite::Result<FeatureInsertion<'_>> {
         // Some releases made this column NOT NULL without a default, and then gave it up.
         let sql = if self.exists(
             "SELECT 1 FROM pragma_table_info('features') WHERE name = 'testing_in_progress'",
@@ -161,7 +148,7 @@ impl Tx<'_, Write> {
                  human_input_response)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         };
-        self.execute(sql, params_from_iter(values)).map(drop)
+        Ok(FeatureInsertion(self.statement(sql)?))
     }
 
     /// Remembers that `id` was given out, so that deleting it does not free it.
@@ -184,6 +171,30 @@ impl Tx<'_, Write> {
             (id.get(), dependencies_text(dependencies)),
         )
         .map(drop)
+    }
+}
+
+/// A prepared insertion into `features`.
+pub(crate) struct FeatureInsertion<'t>(CachedStatement<'t>);
+
+impl FeatureInsertion<'_> {
+    pub(crate) fn insert(&mut self, row: &FeatureRow<'_>) -> rusqlite::Result<()> {
+        self.0
+            .execute(params![
+                row.id.get(),
+                row.priority,
+                row.category,
+                row.name,
+                row.description,
+                to_json_text(row.steps),
+                row.passes,
+                row.in_progress,
+                dependencies_text(row.dependencies),
+                row.needs_human_input,
+                row.human_input_request.map(to_json_text),
+                row.human_input_response.map(to_json_text),
+            ])
+            .map(drop)
     }
 }
 

@@ -66,8 +66,10 @@ impl ExportArgs {
             let message = format!("{} is the name of a database, not of a list", path.display());
             return Err(Failed::new("usage", message).hint("give it a name that ends in .json"));
         }
+        // /dev/stdout leads to wherever stdout goes, which may be a file that must not be replaced.
+        let device = ["/dev", "/proc"].iter().any(|folder| file.starts_with(folder));
         match found {
-            Some(found) if !found.is_file() => {
+            Some(found) if device || !found.is_file() => {
                 let message = format!("{} is no regular file", path.display());
                 Err(Failed::new("usage", message).hint("leave the name out to write to stdout"))
             }

@@ -4,7 +4,7 @@ use crate::command::Command;
 use crate::command::feature::{DependencyProblem, checked_dependencies};
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
-use crate::tx::{FeatureRow, Tx, Write};
+use crate::tx::{FeatureInsertion, FeatureRow, Tx, Write};
 use crate::types::{Feature, FeatureId, Limits, NewFeature, PlannedFeature};
 
 /// Why no feature was created.
@@ -96,7 +96,7 @@ impl Command for CreateFeature {
             checked_dependencies(&tx.dependency_graph()?, id, &self.dependencies)
                 .map_err(|problem| Failure::Refused(problem.into()))?
         };
-        insert(tx, id, priority, &self.feature, &dependencies)?;
+        insert(&mut tx.feature_insertion()?, id, priority, &self.feature, &dependencies)?;
         Ok(Feature {
             id,
             priority,
@@ -225,13 +225,14 @@ impl Command for CreateFeatures {
                     Failure::Sqlite(fault) => Failure::Sqlite(fault),
                 }
             })?;
+        let mut insertion = tx.feature_insertion()?;
         let ids = (first_id.get()..).map(FeatureId::from);
         for ((planned, id), priority) in self.features.iter().zip(ids).zip(first_priority..) {
             // `check_plan` has shown that every position is an earlier one, hence in `ids`.
             let mut dependencies: Vec<FeatureId> =
                 planned.depends_on.iter().filter_map(|at| created.ids.get(*at).copied()).collect();
             dependencies.sort_unstable();
-            insert(tx, id, priority, &planned.feature, &dependencies)?;
+            insert(&mut insertion, id, priority, &planned.feature, &dependencies)?;
             created.with_dependencies += usize::from(!dependencies.is_empty());
             created.ids.push(id);
         }
@@ -289,13 +290,13 @@ fn first_place(
 }
 
 fn insert(
-    tx: &Tx<'_, Write>,
+    insertion: &mut FeatureInsertion<'_>,
     id: FeatureId,
     priority: i64,
     feature: &NewFeature,
     dependencies: &[FeatureId],
 ) -> rusqlite::Result<()> {
-    tx.insert_feature(&FeatureRow {
+    insertion.insert(&FeatureRow {
         id,
         priority,
         category: feature.category(),

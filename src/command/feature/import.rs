@@ -75,11 +75,12 @@ impl Command for ImportBacklog {
             needs_human_input: entry.needs_human_input,
             dependencies: entry.dependencies.clone(),
         }));
+        let mut insertion = tx.feature_insertion()?;
         for (index, entry) in self.entries.iter().enumerate() {
             let id = entry.id;
             let dependencies = checked_dependencies(&graph, id, &entry.dependencies)
                 .map_err(|problem| Failure::Refused(ImportRefusal::Entry { index, id, problem }))?;
-            tx.insert_feature(&FeatureRow {
+            insertion.insert(&FeatureRow {
                 id,
                 priority: entry.priority,
                 category: &entry.category,

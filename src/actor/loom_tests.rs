@@ -1,0 +1,417 @@
+//! loom runs the actor, its slots and the engine cache, as they ship, through every interleaving
+//! within a bound on preemptions.
+//!
+//! Run with `RUSTFLAGS="--cfg autoforge_loom" cargo test --profile loom --lib loom_`. Each model
+//! prints how many executions it took; a model that a limit of loom's own would cut short fails.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize as PlainCounter, Ordering};
+
+use super::{
+    Actor, Answerer, Asker, Cache, OnFull, Outcome, Progress, Resident, Resource, Storage, serve,
+    slot,
+};
+use crate::sync::{Lane, Mutex, Receiver, SendError};
+
+/// Explores a model completely within the bound, and says how large it was.
+fn explore(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+    let executions = Arc::new(PlainCounter::new(0));
+    let counted = Arc::clone(&executions);
+    let mut builder = loom::model::Builder::new();
+    // loom ends a model silently at these limits, and the test would pass.
+    builder.max_duration = None;
+    builder.max_permutations = None;
+    builder.max_branches = 10_000;
+    builder.preemption_bound = preemptions;
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        model();
+    });
+    let bound = preemptions.map_or("unbounded".to_owned(), |bound| bound.to_string());
+    let executions = executions.load(Ordering::SeqCst);
+    println!("loom: {name}: {executions} executions, preemption bound {bound}, complete");
+}
+
+/// What a storage has made durable, in order.
+type Log = Arc<Mutex<Vec<u32>>>;
+
+struct TestJob {
+    id: u32,
+    answerer: Answerer<usize>,
+}
+
+/// Commits groups to a log, and answers each job with its place in it.
+struct TestStorage {
+    log: Log,
+    /// How often the write lock is somebody else's before it is free.
+    busy: usize,
+    /// Ends without answering when it meets this job.
+    dies_at: Option<u32>,
+}
+
+impl TestStorage {
+    fn new(log: &Log) -> Self {
+        Self { log: Arc::clone(log), busy: 0, dies_at: None }
+    }
+
+    fn serve(mut self, mailbox: Receiver<TestJob>) -> usize {
+        serve(&mailbox, &mut self);
+        drop(mailbox);
+        self.log.lock().len()
+    }
+}
+
+impl Storage<TestJob> for TestStorage {
+    fn read(&mut self, queue: &mut VecDeque<TestJob>, _max: usize) -> Progress {
+        for job in queue.drain(..) {
+            if job.answerer.start() {
+                let seen = self.log.lock().len();
+                job.answerer.answer(seen);
+            }
+        }
+        Progress::Done
+    }
+
+    fn write(&mut self, queue: &mut VecDeque<TestJob>, max: usize) -> Progress {
+        if self.busy > 0 {
+            self.busy -= 1;
+            return Progress::Blocked;
+        }
+        let mut group = Vec::new();
+        while group.len() < max
+            && let Some(job) = queue.pop_front()
+        {
+            if self.dies_at == Some(job.id) {
+                // What unwinding would do: every job is dropped without an answer.
+                queue.clear();
+                return Progress::Done;
+            }
+            if job.answerer.start() {
+                group.push(job);
+            }
+        }
+        // The commit: only from here on may anybody be answered.
+        let first = {
+            let mut log = self.log.lock();
+            log.extend(group.iter().map(|job| job.id));
+            log.len() - group.len()
+        };
+        for (nth, job) in group.into_iter().enumerate() {
+            job.answerer.answer(first + nth);
+        }
+        Progress::Done
+    }
+
+    fn expire(&mut self, _queue: &mut VecDeque<TestJob>) {}
+
+    fn idle(&mut self) {}
+}
+
+type TestActor = Arc<Actor<TestJob, usize>>;
+
+fn start(capacity: usize, storage: TestStorage) -> TestActor {
+    Arc::new(Actor::start("model", capacity, move |mailbox| storage.serve(mailbox)).unwrap())
+}
+
+/// Hands a job in; `None` where the actor takes no more.
+fn post(actor: &TestActor, lane: Lane, id: u32) -> Option<Asker<usize>> {
+    let (asker, answerer) = slot();
+    match actor.post(lane, TestJob { id, answerer }, OnFull::Wait) {
+        Ok(()) => Some(asker),
+        Err(SendError::Disconnected(_)) => None,
+        Err(SendError::Full(_)) => unreachable!("a waiting sender is never told that it is full"),
+    }
+}
+
+/// An answer means: committed, exactly once, at that place, and before the answer.
+fn assert_committed(log: &Log, id: u32, place: usize) {
+    let log = log.lock();
+    assert_eq!(log.get(place), Some(&id), "answered before its commit");
+    assert_eq!(log.iter().filter(|other| **other == id).count(), 1, "committed more than once");
+}
+
+#[test]
+fn loom_every_write_is_answered_once_and_after_its_commit() {
+    explore("two writers, closed after", Some(3), || {
+        let log = Log::default();
+        let actor = start(2, TestStorage::new(&log));
+        let other = {
+            let (actor, log) = (Arc::clone(&actor), Arc::clone(&log));
+            loom::thread::spawn(move || {
+                let asker = post(&actor, Lane::Write, 1).unwrap();
+                let Outcome::Answer(place) = asker.wait() else { panic!("not answered") };
+                assert_committed(&log, 1, place);
+            })
+        };
+        let asker = post(&actor, Lane::Write, 2).unwrap();
+        let Outcome::Answer(place) = asker.wait() else { panic!("not answered") };
+        assert_committed(&log, 2, place);
+        other.join().unwrap();
+        assert!(actor.close());
+        assert_eq!(actor.report(), Some(2));
+    });
+}
+
+#[test]
+fn loom_closing_carries_out_what_was_accepted_and_refuses_the_rest() {
+    explore("a writer and a reader racing a close", Some(2), || {
+        let log = Log::default();
+        let actor = start(2, TestStorage::new(&log));
+        let writer = {
+            let (actor, log) = (Arc::clone(&actor), Arc::clone(&log));
+            loom::thread::spawn(move || match post(&actor, Lane::Write, 1).map(Asker::wait) {
+                Some(Outcome::Answer(place)) => assert_committed(&log, 1, place),
+                Some(Outcome::Lost { started }) => {
+                    assert!(!started && log.lock().is_empty(), "lost after it was accepted");
+                }
+                None => assert!(log.lock().is_empty(), "refused, and yet committed"),
+                other => panic!("{other:?}"),
+            })
+        };
+        let closer = {
+            let actor = Arc::clone(&actor);
+            loom::thread::spawn(move || assert!(actor.close()))
+        };
+        match post(&actor, Lane::Read, 9).map(Asker::wait) {
+            Some(Outcome::Answer(_) | Outcome::Lost { started: false }) | None => {}
+            other => panic!("{other:?}"),
+        }
+        writer.join().unwrap();
+        closer.join().unwrap();
+        assert!(actor.report().is_some(), "close returned before the end");
+    });
+}
+
+#[test]
+fn loom_accepted_work_outlives_the_close_even_while_the_lock_is_somebody_elses() {
+    explore("submitted, then closed twice, the lock taken", Some(3), || {
+        let log = Log::default();
+        let actor = start(2, TestStorage { busy: 2, ..TestStorage::new(&log) });
+        let asker = post(&actor, Lane::Write, 1).unwrap();
+        let closer = {
+            let actor = Arc::clone(&actor);
+            loom::thread::spawn(move || assert!(actor.close()))
+        };
+        assert!(actor.close());
+        assert!(actor.report().is_some(), "a second closer returned before the end");
+        assert_eq!(asker.wait(), Outcome::Answer(0));
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_caller_that_gives_up_knows_whether_its_job_may_have_run() {
+    explore("a caller that leaves", Some(3), || {
+        let log = Log::default();
+        let actor = start(2, TestStorage::new(&log));
+        let asker = post(&actor, Lane::Write, 1).unwrap();
+        let outcome = asker.wait_until(std::time::Instant::now());
+        assert!(actor.close());
+        let committed = log.lock().contains(&1);
+        match outcome {
+            Outcome::Answer(0) | Outcome::Abandoned => assert!(committed),
+            Outcome::Withdrawn => assert!(!committed, "withdrawn, and yet committed"),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn loom_a_full_mailbox_loses_no_wake_up() {
+    explore("two writers, one place", Some(2), || {
+        let log = Log::default();
+        let actor = start(1, TestStorage::new(&log));
+        let writers = [1, 2].map(|id| {
+            let actor = Arc::clone(&actor);
+            loom::thread::spawn(move || {
+                let first = post(&actor, Lane::Write, id).unwrap();
+                let second = post(&actor, Lane::Write, id + 10).unwrap();
+                let (Outcome::Answer(first), Outcome::Answer(second)) =
+                    (first.wait(), second.wait())
+                else {
+                    panic!("not answered")
+                };
+                assert!(first < second, "a caller's writes changed places");
+            })
+        });
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        assert!(actor.close());
+        assert_eq!(actor.report(), Some(4));
+    });
+}
+
+#[test]
+fn loom_reads_are_served_while_a_write_waits_for_the_lock() {
+    explore("a blocked write and a read", Some(2), || {
+        let log = Log::default();
+        let storage = TestStorage { busy: 1, ..TestStorage::new(&log) };
+        let actor = start(2, storage);
+        let reader = {
+            let actor = Arc::clone(&actor);
+            loom::thread::spawn(move || {
+                let asker = post(&actor, Lane::Read, 9).unwrap();
+                assert!(matches!(asker.wait(), Outcome::Answer(_)));
+            })
+        };
+        let write = post(&actor, Lane::Write, 1).unwrap();
+        // A read behind a write of the same caller takes the writing lane, and sees it.
+        let read = post(&actor, Lane::Write, 2).unwrap();
+        assert_eq!(write.wait(), Outcome::Answer(0));
+        assert_eq!(read.wait(), Outcome::Answer(1));
+        reader.join().unwrap();
+        assert!(actor.close());
+    });
+}
+
+#[test]
+fn loom_when_the_actor_dies_every_caller_is_told() {
+    explore("a storage that dies", Some(2), || {
+        let log = Log::default();
+        let storage = TestStorage { dies_at: Some(1), ..TestStorage::new(&log) };
+        let actor = start(2, storage);
+        let other = {
+            let (actor, log) = (Arc::clone(&actor), Arc::clone(&log));
+            loom::thread::spawn(move || {
+                match post(&actor, Lane::Write, 2).map(Asker::wait) {
+                    Some(Outcome::Answer(place)) => assert_committed(&log, 2, place),
+                    Some(Outcome::Lost { .. }) | None => {}
+                    other => panic!("{other:?}"),
+                };
+            })
+        };
+        let asker = post(&actor, Lane::Write, 1).unwrap();
+        assert!(matches!(asker.wait(), Outcome::Lost { .. }));
+        other.join().unwrap();
+        assert!(actor.close());
+    });
+}
+
+/// A resident with a thread of its own, as an engine is.
+struct TestResident {
+    actor: Actor<TestJob, usize>,
+    opened: Arc<Mutex<Openings>>,
+}
+
+/// How many residents live, and how many there ever were.
+#[derive(Default)]
+struct Openings {
+    live: usize,
+    ever: usize,
+}
+
+impl Resource for TestResident {
+    fn is_usable(&self) -> bool {
+        self.actor.is_open()
+    }
+
+    fn close(&self) {
+        assert!(self.actor.close());
+    }
+}
+
+type TestCache = Arc<Cache<u8, TestResident>>;
+
+fn open(
+    resident: Resident<u8, TestResident>,
+    openings: &Arc<Mutex<Openings>>,
+) -> Result<TestResident, &'static str> {
+    {
+        let mut openings = openings.lock();
+        openings.live += 1;
+        openings.ever += 1;
+        assert_eq!(openings.live, 1, "two residents of one key");
+    }
+    let counted = Arc::clone(openings);
+    let log = Log::default();
+    let storage = TestStorage::new(&log);
+    let actor = Actor::start("model", 2, move |mailbox| {
+        let _resident = resident;
+        let end = storage.serve(mailbox);
+        counted.lock().live -= 1;
+        end
+    });
+    Ok(TestResident { actor: actor.unwrap(), opened: Arc::clone(openings) })
+}
+
+/// Uses a resident, which answers, or says that it is closed.
+fn use_once(cache: &TestCache, openings: &Arc<Mutex<Openings>>) {
+    let handle = cache.get_or_open(&1, |resident| open(resident, openings)).unwrap();
+    let (asker, answerer) = slot();
+    match handle.actor.post(Lane::Write, TestJob { id: 1, answerer }, OnFull::Wait) {
+        Ok(()) => assert!(matches!(asker.wait(), Outcome::Answer(_)), "accepted, not answered"),
+        Err(SendError::Disconnected(_)) => assert!(!handle.is_usable()),
+        Err(SendError::Full(_)) => unreachable!("two places for two jobs"),
+    }
+    assert!(handle.opened.lock().ever >= 1);
+}
+
+#[test]
+fn loom_racing_opens_share_one_resident_which_the_last_handle_closes() {
+    explore("cache: get, get", Some(2), || {
+        let cache = TestCache::new(Cache::new());
+        let openings = Arc::new(Mutex::new(Openings::default()));
+        let other = {
+            let (cache, openings) = (Arc::clone(&cache), Arc::clone(&openings));
+            loom::thread::spawn(move || use_once(&cache, &openings))
+        };
+        use_once(&cache, &openings);
+        other.join().unwrap();
+        assert_eq!(openings.lock().live, 0, "a resident without a handle");
+    });
+}
+
+#[test]
+fn loom_dispose_against_use_serves_or_says_closed() {
+    explore("cache: get, dispose", Some(3), || {
+        let cache = TestCache::new(Cache::new());
+        let openings = Arc::new(Mutex::new(Openings::default()));
+        let disposer = {
+            let cache = Arc::clone(&cache);
+            loom::thread::spawn(move || {
+                if let Some(resident) = cache.dispose(&1) {
+                    assert!(resident.actor.report().is_some(), "dispose returned before the end");
+                }
+            })
+        };
+        use_once(&cache, &openings);
+        disposer.join().unwrap();
+        assert_eq!(openings.lock().live, 0);
+    });
+}
+
+#[test]
+fn loom_a_failed_open_is_retried_by_whoever_waited() {
+    explore("cache: a failing open, another behind it", Some(2), || {
+        let cache = TestCache::new(Cache::new());
+        let openings = Arc::new(Mutex::new(Openings::default()));
+        let failing = {
+            let cache = Arc::clone(&cache);
+            loom::thread::spawn(move || {
+                let failed = cache.get_or_open(&1, |_resident| Err("no such folder"));
+                // Either its own attempt failed, or somebody else's resident was there.
+                assert!(failed.err().is_none_or(|error| error == "no such folder"));
+            })
+        };
+        use_once(&cache, &openings);
+        failing.join().unwrap();
+        assert_eq!(openings.lock().live, 0);
+    });
+}
+
+#[test]
+fn loom_an_unusable_resident_is_replaced_after_it_has_ended() {
+    explore("cache: closed by one handle, wanted by another", Some(2), || {
+        let cache = TestCache::new(Cache::new());
+        let openings = Arc::new(Mutex::new(Openings::default()));
+        let first = cache.get_or_open(&1, |resident| open(resident, &openings)).unwrap();
+        let closer = loom::thread::spawn(move || first.close());
+        use_once(&cache, &openings);
+        closer.join().unwrap();
+        let openings = openings.lock();
+        assert_eq!(openings.live, 0);
+        assert!((1..=2).contains(&openings.ever));
+    });
+}

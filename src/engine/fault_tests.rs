@@ -1,0 +1,148 @@
+//! What a group tells its callers when SQLite fails under it. The faults are made inside the
+//! connection, where no test from outside can reach.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
+use super::{Engine, Location, OpenOptions};
+use crate::database::{Database, Features};
+use crate::error::{LockHolder, StorageError};
+use crate::sync::Mutex;
+use crate::tx::{Transaction, Tx, Write};
+
+type Answers = Arc<Mutex<Vec<(&'static str, Result<(), StorageError>)>>>;
+
+/// Runs a statement, and keeps or discards what it did.
+struct Scripted {
+    name: &'static str,
+    sql: &'static str,
+    verdict: Verdict,
+    answers: Answers,
+}
+
+const CREATE: &str = "INSERT INTO features (priority, category, name, description, steps, passes,
+        in_progress, needs_human_input)
+    VALUES (1, 'c', 'n', 'd', '[]', 0, 0, 0)";
+
+impl Job for Scripted {
+    fn kind(&self) -> Kind {
+        Kind::Write
+    }
+
+    fn expired(&self, _: Instant) -> Option<Expiry> {
+        None
+    }
+
+    fn start(&mut self) -> bool {
+        true
+    }
+
+    fn run(&mut self, transaction: Transaction<'_>) -> Verdict {
+        Tx::<Write>::new(transaction).define(self.sql).unwrap();
+        self.verdict
+    }
+
+    fn maintain(&mut self, _: &mut Engine) {}
+
+    fn panicked(&mut self, _: String) {}
+
+    fn settle(self: Box<Self>, group: Result<(), StorageError>) {
+        self.answers.lock().push((self.name, group));
+    }
+
+    fn expire(self: Box<Self>, _: Expiry, _: Option<LockHolder>) {}
+}
+
+struct Bench {
+    engine: Engine,
+    answers: Answers,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let location = Location::resolve(&dir.path().join("features.db")).unwrap();
+        let options = OpenOptions::default();
+        let opened = Engine::open(location, Features::SCHEMA, &options, |_| {}).unwrap();
+        Self { engine: opened.0, answers: Answers::default(), _dir: dir }
+    }
+
+    fn run(&mut self, jobs: &[(&'static str, &'static str, Verdict)]) {
+        let mut queue = Queue::new();
+        for &(name, sql, verdict) in jobs {
+            let answers = Arc::clone(&self.answers);
+            queue.push_back(Box::new(Scripted { name, sql, verdict, answers }));
+        }
+        assert_eq!(self.engine.write(&mut queue, 100), Attempt::Done);
+        assert!(queue.is_empty());
+    }
+
+    fn answers(&self) -> Vec<(&'static str, &'static str)> {
+        let code = |answer: &Result<(), StorageError>| match answer {
+            Ok(()) => "ok",
+            Err(fault) => fault.code(),
+        };
+        self.answers.lock().drain(..).map(|(name, answer)| (name, code(&answer))).collect()
+    }
+
+    fn features(&self) -> i64 {
+        let sql = "SELECT count(*) FROM features";
+        self.engine.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+#[test]
+fn a_failed_commit_is_unknown_to_those_who_wrote_and_poisons_the_engine() {
+    let mut bench = Bench::new();
+    bench.engine.connection.commit_hook(Some(|| true)).unwrap();
+    bench.run(&[
+        ("creates", CREATE, Verdict::Keep),
+        ("refuses", CREATE, Verdict::Discard),
+        ("creates too", CREATE, Verdict::Keep),
+    ]);
+    assert_eq!(
+        bench.answers(),
+        [
+            ("creates", "outcome_unknown"),
+            ("refuses", "group_aborted"),
+            ("creates too", "outcome_unknown")
+        ]
+    );
+    bench.engine.connection.commit_hook(None::<fn() -> bool>).unwrap();
+    bench.run(&[("later", CREATE, Verdict::Keep)]);
+    assert_eq!(bench.answers(), [("later", "poisoned")]);
+    assert!(bench.engine.is_poisoned());
+}
+
+#[test]
+fn a_fault_that_undoes_the_transaction_undoes_every_answer_of_the_group() {
+    let mut bench = Bench::new();
+    bench.run(&[
+        ("creates", CREATE, Verdict::Keep),
+        ("refuses", CREATE, Verdict::Discard),
+        // What a full disk does to a transaction.
+        ("breaks", "ROLLBACK", Verdict::Keep),
+    ]);
+    assert_eq!(
+        bench.answers(),
+        [("creates", "group_aborted"), ("refuses", "group_aborted"), ("breaks", "group_aborted")]
+    );
+    assert_eq!(bench.features(), 0);
+    bench.run(&[("behind it", CREATE, Verdict::Keep)]);
+    assert_eq!(bench.answers(), [("behind it", "ok")]);
+    assert_eq!(bench.features(), 1);
+}
+
+#[test]
+fn a_job_that_discards_is_undone_alone() {
+    let mut bench = Bench::new();
+    bench.run(&[
+        ("creates", CREATE, Verdict::Keep),
+        ("refuses", CREATE, Verdict::Discard),
+        ("creates too", CREATE, Verdict::Keep),
+    ]);
+    assert_eq!(bench.answers(), [("creates", "ok"), ("refuses", "ok"), ("creates too", "ok")]);
+    assert_eq!(bench.features(), 2);
+}
