@@ -78,7 +78,7 @@ impl Client {
         let started = Instant::now();
         let call = json!({"name": tool, "arguments": arguments});
         let result = self.request("tools/call", &call).await?;
-        let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let body = body_of(&result).ok_or_else(|| CallError::Garbled(result.to_string()))?;
         let failed = result.get("isError").and_then(Value::as_bool).unwrap_or(false);
         if failed || body.get("error").is_some() {
@@ -86,7 +86,7 @@ impl Client {
             let message = message.unwrap_or_else(|| body.to_string());
             return Err(CallError::Refused { tool: tool.to_owned(), message });
         }
-        Ok(Answer { body, took })
+        Ok(Answer { body, took: elapsed })
     }
 
     /// Closes the server's input, which ends it, and waits until it is gone.
