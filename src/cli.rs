@@ -4,6 +4,7 @@
 //! [`exit::Failed`]. What is printed, where, and in which form is [`output`]'s business alone.
 
 mod args;
+mod backup;
 mod commands;
 mod demo;
 mod doctor;

@@ -16,12 +16,13 @@ pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
 };
 pub use feature::{
-    Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, Claim, ClaimFeature, ClaimNext,
-    ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures,
-    DeleteFeature, DeletedFeature, DependencyProblem, FeatureChanges, FeatureRefusal, GetBlocked,
-    GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph, GraphEntry,
-    ImportBacklog, ImportRefusal, ListFeatures, MarkFailing, MarkInProgress, MarkPassing,
-    PassedFeature, Ready, SkipFeature, SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimFeature,
+    ClaimNext, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreateRefusal,
+    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem, FeatureChanges,
+    FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady,
+    GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
+    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, Ready, SkipFeature, SkippedFeature,
+    Stats, UpdateFeature, UpdateRefusal,
 };
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 

@@ -4,6 +4,7 @@
 //! from their front, runs each job in a savepoint of one transaction, commits, and only then
 //! settles them.
 
+mod examine;
 #[cfg(test)]
 mod fault_tests;
 mod group;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use examine::Examination;
+pub(crate) use examine::examine;
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
 pub use location::SQLITE_REQUIRED;
 pub(crate) use location::{FileIdentity, Location};

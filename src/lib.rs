@@ -44,17 +44,17 @@ mod types;
 
 pub use command::{
     AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal,
-    Claim, ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, Command, CreateFeature,
-    CreateFeatures, CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList,
-    DependencyProblem, DependencyRefusal, FeatureChanges, FeatureRefusal, GetBlocked, GetBoard,
-    GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph, GraphEntry, HumanInputRefusal,
-    ImportBacklog, ImportRefusal, ListFeatures, MarkFailing, MarkInProgress, MarkPassing,
-    PassedFeature, Ready, RemoveDependency, RequestHumanInput, SetDependencies, SkipFeature,
-    SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, Command,
+    CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature,
+    DependencyList, DependencyProblem, DependencyRefusal, FeatureChanges, FeatureFindings,
+    FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary,
+    Graph, GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, ListFeatures, MarkFailing,
+    MarkInProgress, MarkPassing, PassedFeature, Ready, RemoveDependency, RequestHumanInput,
+    SetDependencies, SkipFeature, SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{
-    BackupReport, CheckpointReport, CloseReport, Diagnosis, JournalMode, OpenOptions,
+    BackupReport, CheckpointReport, CloseReport, Diagnosis, Examination, JournalMode, OpenOptions,
     SQLITE_REQUIRED,
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};

@@ -5,6 +5,7 @@ mod pending;
 mod project;
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,12 @@ use crate::actor::{
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
-    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, FileIdentity, Job,
-    Location, OpenOptions, Opened,
+    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
+    FileIdentity, Job, Location, OpenOptions, Opened, examine,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
-use crate::tx::Access;
+use crate::tx::{Access, Read};
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
 pub use project::{ImportedBacklog, Opening};
@@ -117,6 +118,24 @@ impl<D: Database> Store<D> {
             opening: Arc::new(opening),
             database: PhantomData,
         })
+    }
+
+    /// Looks at a file without changing anything in it: runs a reading command beside SQLite's own
+    /// checks, brings nothing up to date, and copies no log back that somebody left. For programs
+    /// that say what is wrong with a file.
+    ///
+    /// # Errors
+    /// As [`Store::open_file`]; a missing file is an [`OpenError`] too.
+    pub fn examine<C>(
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+        command: &C,
+    ) -> Result<Examination<C::Output>, OpenError>
+    where
+        C: Command<Database = D, Access = Read, Rejection = Infallible>,
+    {
+        let location = Location::resolve(path.as_ref())?;
+        examine(&location, options, sleep, command)
     }
 
     /// The real path of the file.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::backup::BackupArgs;
 use super::commands::{
     AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, DeleteArgs, DependsArgs,
     EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs, McpConfigArgs,
@@ -88,6 +89,8 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Serve MCP over stdin and stdout, for agents.
     Mcp,
+    /// Copy the database into a new file, beside running agents, and check the copy.
+    Backup(BackupArgs),
     /// Print how to register the MCP server with a client.
     McpConfig(McpConfigArgs),
     /// Show the problem solved: many agents, one of them killed, one backlog, verified.
@@ -104,14 +107,32 @@ pub(crate) enum Command {
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Where to make the project. Default: a new temporary folder.
+    /// Where to make the project. Default: a new temporary folder, which is kept.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) project: Option<PathBuf>,
+    /// How many features the backlog has.
+    #[arg(long, value_name = "COUNT", default_value_t = 60,
+        value_parser = value_parser!(u32).range(1..=2000))]
+    pub(crate) features: u32,
+    /// How many workers there are at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 5,
+        value_parser = value_parser!(u32).range(1..=32))]
+    pub(crate) workers: u32,
+    /// Chance's beginning. Default: another one each time.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
 }
 
 /// Options of a demonstration's worker.
 #[derive(Debug, Args)]
-pub(crate) struct DemoWorkerArgs {}
+pub(crate) struct DemoWorkerArgs {
+    /// The project's folder.
+    #[arg(long)]
+    pub(crate) project: PathBuf,
+    /// Chance's beginning.
+    #[arg(long)]
+    pub(crate) seed: u64,
+}
 
 /// Options of `doctor`.
 #[derive(Debug, Args)]

@@ -71,6 +71,7 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Import(args) => args,
         Command::Export(args) => args,
         Command::Graph(args) => args,
+        Command::Backup(args) => args,
         Command::McpConfig(args) => args,
         Command::Completions(args) => args,
         Command::Mcp | Command::Demo(_) | Command::DemoWorker(_) | Command::Doctor(_) => {

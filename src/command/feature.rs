@@ -1,5 +1,6 @@
 //! Features: looking at them, choosing, claiming, judging, creating and changing them.
 
+mod check;
 mod claim;
 mod create;
 mod delete;
@@ -9,6 +10,7 @@ mod schedule;
 mod update;
 mod verdict;
 
+pub use check::{CheckFeatures, FeatureFindings};
 pub use claim::{Claim, ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, MarkInProgress};
 pub use create::{BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures};
 pub use delete::{DeleteFeature, DeletedFeature};

@@ -88,9 +88,8 @@ impl Engine {
     pub(crate) fn backup(&mut self, to: &Path) -> Result<BackupReport, StorageError> {
         let target: Arc<Path> = to.into();
         let fault = |fault: &rusqlite::Error| StorageError::from_sqlite(&target, fault);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        make_new_private_file(&target)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut copy = Connection::open_with_flags(to, flags).map_err(|error| fault(&error))?;
         {
             let backup = Backup::new(&self.connection, &mut copy).map_err(|error| fault(&error))?;
@@ -116,28 +115,9 @@ impl Engine {
 
     /// Has SQLite check the whole file.
     pub(crate) fn diagnose(&mut self) -> Result<Diagnosis, StorageError> {
-        let diagnose = || {
-            let connection = &self.connection;
-            let foreign_key_violations = connection.query_row(
-                "SELECT count(*) FROM pragma_foreign_key_check",
-                [],
-                |row| row.get::<_, i64>(0),
-            )?;
-            let log = match self.journal {
-                JournalMode::Wal => Some(checkpoint(connection, Mode::Noop)?),
-                JournalMode::Rollback => None,
-            };
-            Ok(Diagnosis {
-                integrity: integrity(connection)?,
-                foreign_key_violations: foreign_key_violations.unsigned_abs(),
-                journal: self.journal,
-                log,
-                sqlite_version: rusqlite::version().to_owned(),
-                bytes: size(connection)?,
-                unsafe_file_system: self.location.unsafe_file_system(),
-            })
-        };
-        diagnose().map_err(|fault| self.storage_error(&fault))
+        let unsafe_file_system = self.location.unsafe_file_system();
+        diagnosis(&self.connection, self.journal, unsafe_file_system)
+            .map_err(|fault| self.storage_error(&fault))
     }
 
     /// Copies the log back without cutting it or waiting for anybody.
@@ -226,6 +206,48 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Checkpoin
         log_frames: frames(log),
         copied_frames: frames(copied),
         complete: busy == 0 && log == copied,
+    })
+}
+
+/// What SQLite says about the file of the connection.
+pub(super) fn diagnosis(
+    connection: &Connection,
+    journal: JournalMode,
+    unsafe_file_system: Option<String>,
+) -> rusqlite::Result<Diagnosis> {
+    let foreign_key_violations =
+        connection.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+            row.get::<_, i64>(0)
+        })?;
+    let log = match journal {
+        JournalMode::Wal => Some(checkpoint(connection, Mode::Noop)?),
+        JournalMode::Rollback => None,
+    };
+    Ok(Diagnosis {
+        integrity: integrity(connection)?,
+        foreign_key_violations: foreign_key_violations.unsigned_abs(),
+        journal,
+        log,
+        sqlite_version: rusqlite::version().to_owned(),
+        bytes: size(connection)?,
+        unsafe_file_system,
+    })
+}
+
+/// A copy tells as much as its original, so nobody but the owner may read it, at no time.
+fn make_new_private_file(path: &Arc<Path>) -> Result<(), StorageError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the file is new, so this process has no locks on it"
+    )]
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| {
+        let detail = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "the file exists already".to_owned(),
+            _ => error.to_string(),
+        };
+        StorageError::ReadOnly { path: Arc::clone(path), detail }
     })
 }
 

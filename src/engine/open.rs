@@ -74,7 +74,7 @@ impl Engine {
             return Err(OpenError::UnsafeFileSystem { path: location.path().to_path_buf(), kind });
         }
         let created = !location.exists();
-        let mut connection = connect(&location)?;
+        let mut connection = connect(&location, OpenFlags::SQLITE_OPEN_CREATE)?;
         if created {
             location.make_private()?;
         }
@@ -111,7 +111,7 @@ impl Engine {
 /// meet an older one at run time.
 const _: () = assert!(rusqlite::ffi::SQLITE_VERSION_NUMBER >= SQLITE_REQUIRED_NUMBER);
 
-fn check_sqlite() -> Result<(), OpenError> {
+pub(super) fn check_sqlite() -> Result<(), OpenError> {
     if rusqlite::version_number() < SQLITE_REQUIRED_NUMBER {
         let found = rusqlite::version().to_owned();
         return Err(OpenError::SqliteTooOld { found, required: SQLITE_REQUIRED });
@@ -119,10 +119,10 @@ fn check_sqlite() -> Result<(), OpenError> {
     Ok(())
 }
 
-fn connect(location: &Location) -> Result<Connection, OpenError> {
+pub(super) fn connect(location: &Location, create: OpenFlags) -> Result<Connection, OpenError> {
     // Without SQLITE_OPEN_URI: a path is a path, whatever characters it holds.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
+        | create
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
@@ -168,23 +168,23 @@ fn protect(connection: &Connection) -> rusqlite::Result<()> {
 
 /// For how long a lock is waited for.
 #[derive(Clone, Copy)]
-struct Patience {
-    started: Instant,
-    wait: Duration,
-    pause: fn(Duration),
+pub(super) struct Patience {
+    pub(super) started: Instant,
+    pub(super) wait: Duration,
+    pub(super) pause: fn(Duration),
 }
 
 /// A connection on its way to becoming an engine.
-struct Opening<'o> {
-    connection: &'o Connection,
-    location: &'o Location,
-    patience: Patience,
+pub(super) struct Opening<'o> {
+    pub(super) connection: &'o Connection,
+    pub(super) location: &'o Location,
+    pub(super) patience: Patience,
 }
 
 impl Opening<'_> {
     /// Repeats what another process's lock forbids. SQLite's own waiting does not cover changes of
     /// the journal mode, and without this loop some of many simultaneous first openers fail.
-    fn retry<T>(
+    pub(super) fn retry<T>(
         &self,
         mut attempt: impl FnMut(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, OpenError> {
@@ -216,7 +216,7 @@ impl Opening<'_> {
     }
 
     /// Looks at the file without changing it.
-    fn inspect(&self, schema: Schema) -> Result<Condition, OpenError> {
+    pub(super) fn inspect(&self, schema: Schema) -> Result<Condition, OpenError> {
         let condition = self.retry(|connection| {
             connection.execute_batch("BEGIN")?;
             let condition = (schema.inspect)(&Tx::<Read>::new(Transaction::begun_on(connection)));

@@ -1,6 +1,12 @@
 //! Everything that users of the library can rely on, through its public interface alone.
 #[cfg(feature = "cli")]
+mod backup;
+#[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "cli")]
+mod demo;
+#[cfg(feature = "cli")]
+mod doctor;
 
 use autoforge_store::*;
 
