@@ -74,6 +74,24 @@ fn a_file_that_was_replaced_keeps_every_byte() {
 }
 
 #[test]
+fn a_closing_that_finds_its_file_replaced_touches_neither() {
+    let (project, store) = Project::with_features(1);
+    let replacement = another_database();
+    let moved = move_away(&project);
+    let log = project.folder().join("aside/features.db-wal");
+    let frames = log.metadata().unwrap().len();
+    assert!(frames > 0);
+    std::fs::write(project.database(), &replacement).unwrap();
+    // No command came in between that could have noticed.
+    let report = store.close();
+    assert!(matches!(report.fault, Some(StorageError::Moved { .. })), "{report:?}");
+    assert_eq!(report.checkpoint, None);
+    assert_eq!(log.metadata().unwrap().len(), frames);
+    assert_eq!(std::fs::read(project.database()).unwrap(), replacement);
+    assert_eq!(texts(&foreign(&moved), "SELECT name FROM features"), ["Feature 1"]);
+}
+
+#[test]
 fn opening_again_works_on_the_file_that_stands_there_now() {
     let (project, store) = Project::with_features(1);
     move_away(&project);
