@@ -48,6 +48,11 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// Where the file lies and which one it is.
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
     fn path(&self) -> &Arc<Path> {
         self.location.path()
     }

@@ -97,11 +97,20 @@ impl<D: Database> Store<D> {
         let location = Location::resolve(path.as_ref(), options.lock_wait)?;
         let key = location.path().to_path_buf();
         let mut opened = Opened::default();
-        let engine = ENGINES.get_or_open(&key, |resident| {
-            let (running, by_us) = Running::start::<D>(location, *options, resident)?;
-            opened = by_us;
-            Ok::<_, OpenError>(running)
-        })?;
+        let mut open = || {
+            ENGINES.get_or_open(&key, |resident| {
+                let (running, by_us) = Running::start::<D>(location.clone(), *options, resident)?;
+                opened = by_us;
+                Ok::<_, OpenError>(running)
+            })
+        };
+        let mut engine = open()?;
+        // Its file may have been replaced, and no command have come that would have noticed.
+        if engine.location.was_moved() {
+            engine.close();
+            drop(engine);
+            engine = open()?;
+        }
         let Opened { created, migrated } = opened;
         let opening = Opening { created, migrated, ..Opening::default() };
         Ok(Self {
@@ -270,6 +279,8 @@ enum OnFull {
 struct Running {
     path: PathBuf,
     shared_path: Arc<Path>,
+    /// As the engine has identified it.
+    location: Location,
     opened_by: u32,
     lock_wait: Duration,
     /// Taken by whoever closes the engine; the thread ends when the last copy is gone.
@@ -303,7 +314,7 @@ impl Running {
             let _resident = resident;
             let engine = match Engine::open(location, D::SCHEMA, &options, sleep) {
                 Ok((engine, opened)) => {
-                    answerer.answer(Ok(opened));
+                    answerer.answer(Ok((opened, engine.location().clone())));
                     engine
                 }
                 Err(error) => return answerer.answer(Err(error)),
@@ -318,7 +329,7 @@ impl Running {
         let thread =
             thread.map_err(|error| OpenError::system("starting a thread for", &path, &error))?;
         let thread_id = thread.thread().id();
-        let opened = match asker.wait() {
+        let (opened, location) = match asker.wait() {
             Outcome::Answer(result) => result?,
             _ => {
                 let cause = "its thread ended while opening".to_owned();
@@ -328,6 +339,7 @@ impl Running {
         let running = Self {
             path,
             shared_path,
+            location,
             opened_by: std::process::id(),
             lock_wait: options.lock_wait,
             sender: Mutex::new(Some(sender)),

@@ -71,7 +71,7 @@ impl Location {
     }
 
     /// Whether another file, or none, stands at the path by now.
-    pub(super) fn was_moved(&self) -> bool {
+    pub(crate) fn was_moved(&self) -> bool {
         let now = fs::metadata(&self.path).ok().map(|file| (file.dev(), file.ino()));
         self.identity.is_some() && now != self.identity
     }

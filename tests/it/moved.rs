@@ -107,6 +107,16 @@ fn opening_again_works_on_the_file_that_stands_there_now() {
 }
 
 #[test]
+fn opening_again_works_even_if_nobody_has_noticed_yet() {
+    let (project, store) = Project::with_features(1);
+    move_away(&project);
+    std::fs::write(project.database(), another_database()).unwrap();
+    let reopened = project.open();
+    assert_eq!(names(&reopened), ["Another"; 2]);
+    assert!(store.call(GetStats).is_err());
+}
+
+#[test]
 fn a_file_that_was_disposed_of_may_be_moved_at_will() {
     let (project, store) = Project::with_features(1);
     dispose(project.database()).unwrap().unwrap();
