@@ -7,9 +7,14 @@
     reason = "a test that unwraps fails with the place, which is all it needs; helpers of tests too"
 )]
 
+mod claims;
 mod closing;
+mod dependencies;
 mod durability;
+mod features;
 mod groups;
+mod human_input;
+mod import;
 mod layout;
 mod maintenance;
 mod migration;
