@@ -66,9 +66,9 @@ fn answers(store: &Store) -> Value {
     let stats = store.call(GetStats).unwrap();
     let ready = store.call(GetReady { limit: 0 }).unwrap();
     let graph = store.call(GetGraph).unwrap();
-    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
     for node in &graph.nodes {
-        *states.entry(node.status.as_str()).or_default() += 1;
+        *nodes.entry(node.status.as_str()).or_default() += 1;
     }
     json!({
         "stats": {
@@ -80,8 +80,9 @@ fn answers(store: &Store) -> Value {
         },
         "total_ready": ready.total,
         "total_blocked": store.call(GetBlocked { limit: 0 }).unwrap().total,
-        "edges": graph.edges.len(),
-        "graph_status": states,
+        // AutoForge lists edges from ids that do not exist among the others.
+        "edges": graph.edges.len() + graph.dangling.len(),
+        "graph_status": nodes,
     })
 }
 
