@@ -246,6 +246,11 @@ impl Engine {
                 let cause = self.storage_error(&fault);
                 self.abandon(cause)
             }
+            // In a log, a transaction that does not fit has no end there: nobody will ever see it.
+            Err(fault) if is_full(&fault) && self.journal == JournalMode::Wal => {
+                let cause = self.storage_error(&fault);
+                self.abandon(cause)
+            }
             Err(fault) => {
                 // What was written may be found and kept by whoever opens the file next.
                 let fault = self.storage_error(&fault);
@@ -261,8 +266,14 @@ impl Engine {
     fn settle_undone(&self, ran: Vec<Ran>, cause: &StorageError) {
         let path = self.location.path();
         for Ran { job, .. } in ran {
-            let (path, cause) = (Arc::clone(path), cause.to_string());
-            job.settle(Err(StorageError::GroupAborted { path, cause }));
+            let fault = match cause {
+                // Whoever was in the group has the same to do about it.
+                StorageError::DiskFull { .. } => cause.clone(),
+                _ => {
+                    StorageError::GroupAborted { path: Arc::clone(path), cause: cause.to_string() }
+                }
+            };
+            job.settle(Err(fault));
         }
     }
 
@@ -310,6 +321,10 @@ fn settle_all(queue: &mut Queue, fault: &StorageError) {
             job.settle(Err(fault.clone()));
         }
     }
+}
+
+fn is_full(fault: &rusqlite::Error) -> bool {
+    fault.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -122,11 +122,14 @@ fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
     let folder = fs::canonicalize(folder)
         .map_err(|error| OpenError::system("resolving the folder of", path, &error))?;
     let resolved = folder.join(name);
-    if fs::symlink_metadata(&resolved).is_ok() {
+    match fs::symlink_metadata(&resolved) {
         // It exists and yet does not resolve.
-        return Err(OpenError::NotAFile { path: resolved, found: "a link that leads nowhere" });
+        Ok(found) if found.is_symlink() => {
+            Err(OpenError::NotAFile { path: resolved, found: "a link that leads nowhere" })
+        }
+        // It is not there, or another process has made it in this moment.
+        _ => Ok(resolved),
     }
-    Ok(resolved)
 }
 
 fn check_file(path: &Path, metadata: &Metadata) -> Result<(), OpenError> {

@@ -159,7 +159,8 @@ impl Engine {
     /// Ends the connection: the log is copied back outside any transaction and the result row is
     /// looked at, then the file is closed.
     pub(crate) fn close(mut self) -> CloseReport {
-        let mut report = CloseReport { checkpoint: None, fault: self.fault.take() };
+        // A checkpoint of a file that was moved could reach a log that belongs to another by now.
+        let mut report = CloseReport { checkpoint: None, fault: self.obstacle() };
         if report.fault.is_none() && self.journal == JournalMode::Wal {
             match checkpoint(&self.connection, Mode::Truncate) {
                 Ok(checkpoint) => report.checkpoint = Some(checkpoint),

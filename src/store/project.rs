@@ -1,5 +1,6 @@
 //! Opening a project: where its file lies, and the backlog of the time before databases.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,17 +80,20 @@ impl Store<Features> {
         if self.call(crate::command::GetStats).map_or(0, |stats| stats.total) > 0 {
             return Ok((None, None));
         }
+        let problem = |problem: &dyn std::fmt::Display| {
+            let text = format!("{} cannot be imported: {problem}", list.display());
+            tracing::warn!("{text}");
+            Ok((None, Some(text)))
+        };
+        if self.is_own_file(list) {
+            return problem(&"it is the database by another name");
+        }
         #[expect(clippy::disallowed_methods, reason = "a JSON list, which is no database")]
         let text = match std::fs::read(list) {
             Ok(text) => text,
             // Somebody else has imported and renamed it in this moment.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((None, None)),
             Err(error) => return Err(OpenError::system("reading", list, &error)),
-        };
-        let problem = |problem: &dyn std::fmt::Display| {
-            let text = format!("{} cannot be imported: {problem}", list.display());
-            tracing::warn!("{text}");
-            Ok((None, Some(text)))
         };
         let entries = match BacklogEntry::parse_list(&text) {
             Ok(entries) => entries,
@@ -104,6 +108,18 @@ impl Store<Features> {
             Err(Error::Refused(refusal)) => problem(&refusal),
             Err(Error::Storage(fault)) => Err(storage(fault)),
         }
+    }
+}
+
+impl Store<Features> {
+    /// Whether the path leads to the database or to the memory its users share. Reading either
+    /// would drop the engine's locks.
+    fn is_own_file(&self, path: &Path) -> bool {
+        let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+        let mut shared_memory = self.path().as_os_str().to_owned();
+        shared_memory.push("-shm");
+        let own = [self.path(), Path::new(&shared_memory)].map(identity);
+        identity(path).is_some_and(|found| own.contains(&Some(found)))
     }
 }
 

@@ -1,34 +1,37 @@
-//! Everything that users of the library can rely on, through its public interface alone.
+//! Everything that users of the library and of the program can rely on, through what is public alone.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the place, which is all it needs; helpers of tests too"
+)]
+
 #[cfg(feature = "cli")]
 mod backup;
+mod claims;
 #[cfg(feature = "cli")]
 mod cli;
+mod closing;
+mod defence;
 #[cfg(feature = "cli")]
 mod demo;
+mod dependencies;
 #[cfg(feature = "cli")]
 mod doctor;
-
-use autoforge_store::*;
-
-#[test]
-fn smoke() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open_project(dir.path()).unwrap();
-    let f = |n: &str| NewFeature::new("A", n, "d", ["s"]).unwrap();
-    let created = store.call(CreateFeature::new(f("x"))).unwrap();
-    assert_eq!(created.id.get(), 1);
-    println!("{:?}", store.call(GetStats));
-    println!("{:?}", store.call(ClaimNext));
-    println!("{:?}", store.diagnose());
-    println!("{:?}", store.backup(dir.path().join("b.db")));
-    let t = std::time::Instant::now();
-    for _ in 0..1000 {
-        store.call(ClearInProgress { id: 1.into() }).unwrap();
-        store.call(GetStats).unwrap();
-    }
-    println!("{:?}", t.elapsed());
-    println!("{:?}", store.close());
-    for e in std::fs::read_dir(dir.path().join(".autoforge")).unwrap() {
-        println!("{:?}", e.unwrap());
-    }
-}
+mod durability;
+mod features;
+mod fixtures;
+mod groups;
+mod human_input;
+mod import;
+mod layout;
+mod maintenance;
+mod migration;
+mod moved;
+mod old_files;
+mod opening;
+mod places;
+mod processes;
+mod support;
+mod waiting;
