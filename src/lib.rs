@@ -13,6 +13,8 @@ pub mod mcp;
 mod project;
 mod store;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tx;
 mod types;
 
