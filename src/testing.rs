@@ -28,7 +28,7 @@ mod strategy;
 use crate::Store;
 
 pub use backlog::realistic_backlog;
-pub use form::{FieldKind, FormField, Given};
+pub use form::{FieldKind, FormField, Given, fits, is_form};
 pub use model::Model;
 pub use op::{Answer, Expect, Op, Outcome, Texts};
 pub use strategy::{op, ops};

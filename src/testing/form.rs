@@ -84,7 +84,8 @@ impl Given {
 }
 
 /// Whether the fields of a request are all in order.
-pub(super) fn is_form(fields: &[Value]) -> bool {
+#[must_use]
+pub fn is_form(fields: &[Value]) -> bool {
     let ids: Vec<_> = fields.iter().map(|field| field.get("id")).collect();
     fields.iter().all(is_field)
         && ids.iter().enumerate().all(|(at, id)| !ids.iter().skip(at + 1).any(|other| other == id))
@@ -120,7 +121,8 @@ fn is_text(value: Option<&Value>) -> bool {
 }
 
 /// Whether an answer fits a stored request. Every answer fits a request that makes no sense.
-pub(super) fn fits(answer: &Value, request: &Value) -> bool {
+#[must_use]
+pub fn fits(answer: &Value, request: &Value) -> bool {
     let Some(fields) = request.get("fields").and_then(Value::as_array) else { return true };
     let Some(answer) = answer.as_object() else { return false };
     if !is_form(fields) {
