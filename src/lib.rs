@@ -39,6 +39,8 @@ pub mod mcp;
 mod project;
 mod store;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tx;
 mod types;
 

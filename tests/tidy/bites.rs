@@ -1,8 +1,8 @@
 //! Each rule on small trees: one that it must complain about, one that it must leave alone.
 
 use super::source::{File, Tree};
-use super::{FILE_LINES, FN_LINES, invariants, lengths, undeclared_files};
-use super::{Rule, banned_tokens, fenced_paths, functions_in_lib, import_direction};
+use super::{FILE_LINES, FN_LINES, import_direction, invariants, lengths, undeclared_files};
+use super::{Rule, banned_tokens, commands_without_op, fenced_paths, functions_in_lib};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     let files = files.iter().map(|(path, text)| File::new(path, text)).collect();
@@ -187,4 +187,14 @@ fn unfinished_code_is_found() {
         ["src/a.rs:2: `todo!`", "src/a.rs:4: `#[ignore`", "src/a.rs:5: `dbg!`", "src/a.rs:5"];
     expect(banned_tokens, &tree(&[("src/a.rs", found)]), &lines);
     expect(banned_tokens, &tree(&[("tests/a.rs", "// todo!()\nfn f() { todo != 1; }")]), &[]);
+}
+
+#[test]
+fn a_command_that_the_model_does_not_know_is_found() {
+    let op = ("src/testing/op.rs", "fn f(op: Op) { match op { Self::Known(id) => (), } }");
+    let commands = "impl Command for Known {}\nimpl Command for New {}";
+    let rule = commands_without_op;
+    let beginnings = ["src/command/x.rs:2: command `New`"];
+    expect(rule, &tree(&[op, ("src/command/x.rs", commands)]), &beginnings);
+    expect(rule, &tree(&[("src/command/x.rs", commands)]), &[]);
 }

@@ -108,6 +108,11 @@ fn no_source_file_is_forgotten() -> io::Result<()> {
 }
 
 #[test]
+fn every_command_is_in_the_reference_model() -> io::Result<()> {
+    check(commands_without_op)
+}
+
+#[test]
 fn invariants_of_the_design_name_their_tests() -> io::Result<()> {
     check(invariants)
 }
@@ -283,6 +288,30 @@ fn undeclared_files(tree: &Tree) -> Vec<String> {
         if !declared {
             let instead = format!("write `mod {name};` in {parent}, or remove the file");
             complaints.push(file.complaint(1, "no module declares this file", &instead));
+        }
+    }
+    complaints
+}
+
+/// Each command has a variant of its name in `Op`, so tests and fuzz targets run it.
+fn commands_without_op(tree: &Tree) -> Vec<String> {
+    let Some(model) = tree.file("src/testing/op.rs") else { return Vec::new() };
+    let model = model.tokens();
+    let ops: BTreeSet<&str> = paths(&model)
+        .iter()
+        .filter_map(|path| path.segments.strip_prefix(&["Self"])?.first().copied())
+        .collect();
+    let mut complaints = Vec::new();
+    for file in tree.library() {
+        let tokens = file.shipped();
+        for at in 0..tokens.len() {
+            let name = text(&tokens, at + 3);
+            if starts_with(&tokens, at, &["impl", "Command", "for"]) && !ops.contains(name) {
+                let line = tokens.get(at).map_or(1, |token| token.line);
+                let instead = "give it one in src/testing/op.rs, and say in the model what it does";
+                let what = format!("command `{name}` has no variant in `Op`");
+                complaints.push(file.complaint(line, &what, instead));
+            }
         }
     }
     complaints

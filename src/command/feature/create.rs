@@ -226,8 +226,10 @@ impl Command for CreateFeatures {
                 }
             })?;
         let mut insertion = tx.feature_insertion()?;
-        let ids = (first_id.get()..).map(FeatureId::from);
-        for ((planned, id), priority) in self.features.iter().zip(ids).zip(first_priority..) {
+        // With an end, since a range without one overflows behind the highest number.
+        let ids = (first_id.get()..=i64::MAX).map(FeatureId::from);
+        let priorities = first_priority..=i64::MAX;
+        for ((planned, id), priority) in self.features.iter().zip(ids).zip(priorities) {
             // `check_plan` has shown that every position is an earlier one, hence in `ids`.
             let mut dependencies: Vec<FeatureId> =
                 planned.depends_on.iter().filter_map(|at| created.ids.get(*at).copied()).collect();

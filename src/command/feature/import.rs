@@ -1,11 +1,13 @@
 //! Importing a whole backlog.
 
+use std::collections::HashMap;
+
 use super::{DependencyProblem, checked_dependencies};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{FeatureRow, Tx, Write};
-use crate::types::{BacklogEntry, DependencyGraph, FeatureId, GraphNode};
+use crate::types::{BacklogEntry, DependencyGraph, EntryProblem, FeatureId, GraphNode};
 
 /// Why a backlog was not imported; nothing was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +20,14 @@ pub enum ImportRefusal {
     NotEmpty {
         /// How many.
         count: i64,
+    },
+    /// An entry cannot be stored.
+    #[error("entry {index}: {problem}")]
+    Invalid {
+        /// Its position in the list, from 0.
+        index: usize,
+        /// What is wrong.
+        problem: EntryProblem,
     },
     /// The dependencies of an entry are refused.
     #[error("entry {index} (feature {id}): {problem}")]
@@ -35,13 +45,14 @@ impl Refusal for ImportRefusal {
     fn code(&self) -> &'static str {
         match self {
             Self::NotEmpty { .. } => "not_empty",
+            Self::Invalid { .. } => "invalid_entry",
             Self::Entry { problem, .. } => problem.code(),
         }
     }
 
     fn features(&self) -> Vec<FeatureId> {
         match self {
-            Self::NotEmpty { .. } => Vec::new(),
+            Self::NotEmpty { .. } | Self::Invalid { .. } => Vec::new(),
             Self::Entry { id, .. } => vec![*id],
         }
     }
@@ -67,6 +78,7 @@ impl Command for ImportBacklog {
         if count > 0 {
             return Err(Failure::Refused(ImportRefusal::NotEmpty { count }));
         }
+        self.check_ids()?;
         let graph = DependencyGraph::new(self.entries.iter().map(|entry| GraphNode {
             id: entry.id,
             priority: entry.priority,
@@ -96,5 +108,23 @@ impl Command for ImportBacklog {
             })?;
         }
         Ok(self.entries.len())
+    }
+}
+
+impl ImportBacklog {
+    /// A list from [`BacklogEntry::parse_list`] has passed this; the fields of an entry are public,
+    /// so any other list may hold anything.
+    fn check_ids(&self) -> Result<(), Failure<ImportRefusal>> {
+        let mut first_with = HashMap::with_capacity(self.entries.len());
+        for (index, entry) in self.entries.iter().enumerate() {
+            let id = entry.id;
+            let problem = match first_with.insert(id, index) {
+                _ if id.get() < 1 => EntryProblem::IdBelowOne { id: id.get() },
+                Some(first) => EntryProblem::DuplicateId { id, first },
+                None => continue,
+            };
+            return Err(Failure::Refused(ImportRefusal::Invalid { index, problem }));
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,261 @@
+//! The commands on features as plain data.
+
+use crate::{
+    AddDependency, AnswerHumanInput, BacklogEntry, Blocked, Board, Claim, ClaimFeature, ClaimNext,
+    ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreatedFeatures, DeleteFeature,
+    DeletedFeature, DependencyList, Error, Feature, FeatureChanges, FeatureId, FeatureSummary,
+    GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph,
+    HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing, MarkInProgress,
+    MarkPassing, NewFeature, PassedFeature, PlannedFeature, Ready, Refusal, RemoveDependency,
+    RequestHumanInput, Revision, SetDependencies, SkipFeature, SkippedFeature, Stats, StorageError,
+    Store, Timestamp, UpdateFeature,
+};
+
+use super::form::{FormField, Given};
+
+/// The texts of a feature that is to be created; nothing is checked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as in `Feature`")]
+pub struct Texts {
+    pub category: String,
+    pub name: String,
+    pub description: String,
+    pub steps: Vec<String>,
+}
+
+/// Which revision a change names as the one it was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// None: it does not care.
+    Anything,
+    /// The one that is there when it is made. Takes a second call to find out.
+    Current,
+    /// One that nothing ever has.
+    Stale,
+}
+
+/// A command on features. Each variant is the command of that name, with its fields.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "named as in the commands")]
+pub enum Op {
+    GetStats,
+    GetFeature(i64),
+    GetSummary(i64),
+    ListFeatures,
+    GetBoard,
+    GetReady { limit: usize },
+    GetBlocked { limit: usize },
+    GetGraph,
+    ClaimFeature(i64),
+    ClaimNext,
+    MarkInProgress(i64),
+    ClearInProgress(i64),
+    MarkPassing(i64),
+    MarkFailing(i64),
+    SkipFeature(i64),
+    CreateFeature { texts: Texts, priority: Option<i64>, dependencies: Vec<i64> },
+    CreateFeatures { features: Vec<(Texts, Vec<usize>)>, starting_priority: Option<i64> },
+    ImportBacklog { entries: Vec<BacklogEntry> },
+    UpdateFeature { id: i64, changes: FeatureChanges, expected: Expect },
+    DeleteFeature { id: i64, force: bool },
+    AddDependency { id: i64, dependency: i64 },
+    RemoveDependency { id: i64, dependency: i64 },
+    SetDependencies { id: i64, dependencies: Vec<i64> },
+    RequestHumanInput { id: i64, prompt: String, fields: Vec<FormField> },
+    AnswerHumanInput { id: i64, fields: Vec<(String, Given)>, at: Timestamp, request: Expect },
+}
+
+/// What became of an [`Op`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The command's output.
+    Answered(Answer),
+    /// The refusal's code: the command's, or that of the value which could not even be made.
+    Refused(&'static str),
+    /// The storage's fault. The model never gives it.
+    Failed(StorageError),
+}
+
+/// The output of any command.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each holds the output of the commands that give it")]
+pub enum Answer {
+    Stats(Stats),
+    Feature(Box<Feature>),
+    Summary(FeatureSummary),
+    Features(Vec<Feature>),
+    Board(Board),
+    Ready(Ready),
+    Blocked(Blocked),
+    Graph(Graph),
+    Claim(Box<Claim>),
+    Next(ClaimedNext),
+    Passed(PassedFeature),
+    Skipped(SkippedFeature),
+    Created(CreatedFeatures),
+    Deleted(Box<DeletedFeature>),
+    Dependencies(DependencyList),
+    Name(String),
+    Imported(usize),
+}
+
+impl Op {
+    /// Runs the command on a store.
+    #[must_use]
+    pub fn apply_to(&self, store: &Store) -> Outcome {
+        let id = |id: &i64| FeatureId::from(*id);
+        match self {
+            Self::GetStats => told(store.call(GetStats), Answer::Stats),
+            Self::GetFeature(of) => told(store.call(GetFeature { id: id(of) }), one),
+            Self::GetSummary(of) => told(store.call(GetSummary { id: id(of) }), Answer::Summary),
+            Self::ListFeatures => told(store.call(ListFeatures), Answer::Features),
+            Self::GetBoard => told(store.call(GetBoard), Answer::Board),
+            Self::GetReady { limit } => told(store.call(GetReady { limit: *limit }), Answer::Ready),
+            Self::GetBlocked { limit } => {
+                told(store.call(GetBlocked { limit: *limit }), Answer::Blocked)
+            }
+            Self::GetGraph => told(store.call(GetGraph), Answer::Graph),
+            Self::ClaimFeature(of) => told(store.call(ClaimFeature { id: id(of) }), claim),
+            Self::ClaimNext => told(store.call(ClaimNext), Answer::Next),
+            Self::MarkInProgress(of) => told(store.call(MarkInProgress { id: id(of) }), one),
+            Self::ClearInProgress(of) => told(store.call(ClearInProgress { id: id(of) }), one),
+            Self::MarkPassing(of) => told(store.call(MarkPassing { id: id(of) }), Answer::Passed),
+            Self::MarkFailing(of) => told(store.call(MarkFailing { id: id(of) }), one),
+            Self::SkipFeature(of) => told(store.call(SkipFeature { id: id(of) }), Answer::Skipped),
+            Self::DeleteFeature { id: of, force } => {
+                told(store.call(DeleteFeature { id: id(of), force: *force }), |deleted| {
+                    Answer::Deleted(Box::new(deleted))
+                })
+            }
+            Self::AddDependency { id: of, dependency } => {
+                let (id, dependency) = (id(of), id(dependency));
+                told(store.call(AddDependency { id, dependency }), Answer::Dependencies)
+            }
+            Self::RemoveDependency { id: of, dependency } => {
+                let (id, dependency) = (id(of), id(dependency));
+                told(store.call(RemoveDependency { id, dependency }), Answer::Dependencies)
+            }
+            Self::SetDependencies { id: of, dependencies } => {
+                let command = SetDependencies { id: id(of), dependencies: ids(dependencies) };
+                told(store.call(command), Answer::Dependencies)
+            }
+            Self::ImportBacklog { entries } => {
+                told(store.call(ImportBacklog { entries: entries.clone() }), Answer::Imported)
+            }
+            Self::CreateFeature { texts, priority, dependencies } => {
+                create_one(store, texts, *priority, dependencies)
+            }
+            Self::CreateFeatures { features, starting_priority } => {
+                create_many(store, features, *starting_priority)
+            }
+            Self::UpdateFeature { id: of, changes, expected } => {
+                update(store, id(of), changes, *expected)
+            }
+            Self::RequestHumanInput { id: of, prompt, fields } => {
+                request(store, id(of), prompt, fields)
+            }
+            Self::AnswerHumanInput { id: of, fields, at, request } => {
+                answer(store, id(of), fields, *at, *request)
+            }
+        }
+    }
+
+    /// Whether [`Op::apply_to`] is a single call, so that no other caller can come in between.
+    #[must_use]
+    pub fn is_one_call(&self) -> bool {
+        !matches!(
+            self,
+            Self::UpdateFeature { expected: Expect::Current, .. }
+                | Self::AnswerHumanInput { request: Expect::Current, .. }
+        )
+    }
+}
+
+const INVALID_FEATURE: Outcome = Outcome::Refused("invalid_feature");
+
+fn create_one(store: &Store, texts: &Texts, priority: Option<i64>, wanted: &[i64]) -> Outcome {
+    let Some(feature) = texts.checked() else { return INVALID_FEATURE };
+    told(store.call(CreateFeature { feature, priority, dependencies: ids(wanted) }), one)
+}
+
+fn create_many(
+    store: &Store,
+    features: &[(Texts, Vec<usize>)],
+    starting_priority: Option<i64>,
+) -> Outcome {
+    let planned = |(texts, depends_on): &(Texts, Vec<usize>)| {
+        let depends_on = depends_on.clone();
+        texts.checked().map(|feature| PlannedFeature { feature, depends_on })
+    };
+    let planned: Option<Vec<_>> = features.iter().map(planned).collect();
+    let Some(features) = planned else { return INVALID_FEATURE };
+    told(store.call(CreateFeatures { features, starting_priority }), Answer::Created)
+}
+
+fn update(store: &Store, id: FeatureId, changes: &FeatureChanges, expected: Expect) -> Outcome {
+    let current = || Some(store.call(GetFeature { id }).ok()?.revision());
+    let expected = expected.of(current);
+    told(store.call(UpdateFeature { id, changes: changes.clone(), expected }), one)
+}
+
+fn request(store: &Store, id: FeatureId, prompt: &str, fields: &[FormField]) -> Outcome {
+    match HumanInputRequest::new(prompt, fields.iter().map(FormField::to_json).collect()) {
+        Ok(request) => told(store.call(RequestHumanInput { id, request }), Answer::Name),
+        Err(_) => Outcome::Refused("invalid_request"),
+    }
+}
+
+fn answer(
+    store: &Store,
+    id: FeatureId,
+    fields: &[(String, Given)],
+    responded_at: Timestamp,
+    request: Expect,
+) -> Outcome {
+    let fields = fields.iter().map(|(id, given)| (id.clone(), given.to_json()));
+    let Ok(answer) = HumanInputAnswer::new(fields.collect()) else {
+        return Outcome::Refused("invalid_answer");
+    };
+    let request = request.of(|| {
+        let asked = store.call(GetFeature { id }).ok()?.human_input_request?;
+        Some(HumanInputRequest::revision_of(&asked))
+    });
+    told(store.call(AnswerHumanInput { id, answer, responded_at, request }), one)
+}
+
+impl Texts {
+    fn checked(&self) -> Option<NewFeature> {
+        let Self { category, name, description, steps } = self;
+        NewFeature::new(category, name, description, steps).ok()
+    }
+}
+
+impl Expect {
+    fn of(self, current: impl FnOnce() -> Option<Revision>) -> Option<Revision> {
+        match self {
+            Self::Anything => None,
+            Self::Current => current(),
+            Self::Stale => "5ca1ab1e0ddba11".parse().ok(),
+        }
+    }
+}
+
+fn told<T, R: Refusal>(result: Result<T, Error<R>>, answer: impl FnOnce(T) -> Answer) -> Outcome {
+    match result {
+        Ok(output) => Outcome::Answered(answer(output)),
+        Err(Error::Refused(refusal)) => Outcome::Refused(refusal.code()),
+        Err(Error::Storage(fault)) => Outcome::Failed(fault),
+    }
+}
+
+fn one(feature: Feature) -> Answer {
+    Answer::Feature(Box::new(feature))
+}
+
+fn claim(claim: Claim) -> Answer {
+    Answer::Claim(Box::new(claim))
+}
+
+fn ids(ids: &[i64]) -> Vec<FeatureId> {
+    ids.iter().copied().map(FeatureId::from).collect()
+}
