@@ -159,6 +159,19 @@ pub(super) fn checked_dependencies(
     id: FeatureId,
     wanted: &[FeatureId],
 ) -> Result<Vec<FeatureId>, DependencyProblem> {
+    let sorted = checked_but_for_cycles(graph, id, wanted)?;
+    match sorted.iter().find(|dependency| graph.closes_cycle(id, **dependency)) {
+        Some(&dependency) => Err(DependencyProblem::Cycle { id, dependency }),
+        None => Ok(sorted),
+    }
+}
+
+/// As [`checked_dependencies`], for whoever looks for cycles in the whole graph at once.
+fn checked_but_for_cycles(
+    graph: &DependencyGraph,
+    id: FeatureId,
+    wanted: &[FeatureId],
+) -> Result<Vec<FeatureId>, DependencyProblem> {
     if wanted.contains(&id) {
         return Err(DependencyProblem::Itself { id });
     }
@@ -174,11 +187,5 @@ pub(super) fn checked_dependencies(
         return Err(DependencyProblem::Repeated { id: repeated });
     }
     let unknown: Vec<_> = sorted.iter().copied().filter(|d| !graph.contains(*d)).collect();
-    if !unknown.is_empty() {
-        return Err(DependencyProblem::Unknown { ids: unknown });
-    }
-    match sorted.iter().find(|dependency| graph.closes_cycle(id, **dependency)) {
-        Some(&dependency) => Err(DependencyProblem::Cycle { id, dependency }),
-        None => Ok(sorted),
-    }
+    if unknown.is_empty() { Ok(sorted) } else { Err(DependencyProblem::Unknown { ids: unknown }) }
 }

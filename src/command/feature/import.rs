@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{DependencyProblem, checked_dependencies};
+use super::{DependencyProblem, checked_but_for_cycles};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
@@ -87,10 +87,12 @@ impl Command for ImportBacklog {
             needs_human_input: entry.needs_human_input,
             dependencies: entry.dependencies.clone(),
         }));
+        let circles = Circles::of(&graph);
         let mut insertion = tx.feature_insertion()?;
         for (index, entry) in self.entries.iter().enumerate() {
             let id = entry.id;
-            let dependencies = checked_dependencies(&graph, id, &entry.dependencies)
+            let dependencies = checked_but_for_cycles(&graph, id, &entry.dependencies)
+                .and_then(|dependencies| circles.check(id, dependencies))
                 .map_err(|problem| Failure::Refused(ImportRefusal::Entry { index, id, problem }))?;
             insertion.insert(&FeatureRow {
                 id,
@@ -126,5 +128,28 @@ impl ImportBacklog {
             return Err(Failure::Refused(ImportRefusal::Invalid { index, problem }));
         }
         Ok(())
+    }
+}
+
+/// Which circle of dependencies a feature is in, found once for the whole list: a search for each
+/// entry would take a time that grows with the square of a long chain, under the write lock.
+struct Circles(HashMap<FeatureId, usize>);
+
+impl Circles {
+    fn of(graph: &DependencyGraph) -> Self {
+        let circles = graph.cycles().into_iter().enumerate();
+        Self(circles.flat_map(|(nth, ids)| ids.into_iter().map(move |id| (id, nth))).collect())
+    }
+
+    fn check(
+        &self,
+        id: FeatureId,
+        dependencies: Vec<FeatureId>,
+    ) -> Result<Vec<FeatureId>, DependencyProblem> {
+        let Some(circle) = self.0.get(&id) else { return Ok(dependencies) };
+        match dependencies.iter().find(|dependency| self.0.get(dependency) == Some(circle)) {
+            Some(&dependency) => Err(DependencyProblem::Cycle { id, dependency }),
+            None => Ok(dependencies),
+        }
     }
 }
