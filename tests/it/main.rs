@@ -1,4 +1,9 @@
 //! Everything that users of the library can rely on, through its public interface alone.
+#[cfg(feature = "cli")]
+mod mcp;
+#[cfg(feature = "cli")]
+mod mcp_client;
+
 use autoforge_store::*;
 
 #[test]
