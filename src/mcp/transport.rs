@@ -103,7 +103,7 @@ where
             Err(fault) => {
                 let error = match fault.classify() {
                     Category::Data => no_message(),
-                    _ => ErrorData::parse_error(format!("the message is no JSON: {fault}"), None),
+                    _ => no_json(&fault),
                 };
                 self.refuse(IdFinder::of(line), error);
                 None
@@ -142,6 +142,15 @@ where
         }
         self.in_session
     }
+}
+
+fn no_json(fault: &serde_json::Error) -> ErrorData {
+    let mut problem = format!("the message is no JSON: {fault}");
+    // What models get wrong most often: they cut a text in the middle of an emoji.
+    if problem.contains("hex escape") {
+        problem.push_str("; a \\u escape is cut off, or is half of a surrogate pair");
+    }
+    ErrorData::parse_error(problem, None)
 }
 
 fn no_message() -> ErrorData {
@@ -311,5 +320,67 @@ impl PartialLine {
             buffer.clear();
             self.bytes = buffer;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use rmcp::model::{EmptyResult, RequestId, ServerResult};
+    use tokio::io::duplex;
+
+    use super::*;
+
+    fn answer() -> ServerJsonRpcMessage {
+        let result = ServerResult::EmptyResult(EmptyResult {});
+        JsonRpcMessage::response(result, RequestId::Number(1))
+    }
+
+    #[test]
+    fn nothing_is_read_while_too_many_answers_wait_for_the_client() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut requests, input) = duplex(1024);
+            let (output, answers) = duplex(16);
+            let mut lines = Lines::new(input, output);
+            requests
+                .write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n")
+                .await
+                .unwrap();
+            for _ in 0..MAX_UNSENT {
+                tokio::spawn(lines.send(answer()));
+            }
+            {
+                let mut receiving = std::pin::pin!(lines.receive());
+                let polled = std::future::poll_fn(|context| {
+                    Poll::Ready(receiving.as_mut().poll(context).is_pending())
+                });
+                assert!(polled.await);
+            }
+            let mut line = String::new();
+            BufReader::new(answers).read_line(&mut line).await.unwrap();
+            assert!(lines.receive().await.is_some());
+        });
+    }
+
+    #[test]
+    fn a_line_that_comes_in_pieces_is_whole_in_the_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut requests, input) = duplex(1024);
+            let mut lines = Lines::new(input, Vec::new());
+            for byte in b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}" {
+                requests.write_all(&[*byte]).await.unwrap();
+                // Whoever receives looks, finds nothing yet, and turns to something else.
+                let mut receiving = std::pin::pin!(lines.receive());
+                let polled = std::future::poll_fn(|context| {
+                    Poll::Ready(receiving.as_mut().poll(context).is_pending())
+                });
+                assert!(polled.await);
+            }
+            requests.write_all(b"\n").await.unwrap();
+            assert!(lines.receive().await.is_some());
+        });
     }
 }

@@ -311,8 +311,7 @@ mod tests {
     fn a_withdrawn_write_does_not_keep_the_end_waiting_for_a_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("features.db");
-        let patient =
-            OpenOptions { lock_wait: Duration::from_secs(86_400), ..OpenOptions::default() };
+        let patient = OpenOptions { lock_wait: Duration::from_hours(24), ..OpenOptions::default() };
         let store = Store::<Features>::open_file(&path, &patient).unwrap();
         let other = rusqlite::Connection::open(&path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -27,6 +27,10 @@ mod human_input;
 mod import;
 mod layout;
 mod maintenance;
+#[cfg(feature = "cli")]
+mod mcp;
+#[cfg(feature = "cli")]
+mod mcp_client;
 mod migration;
 mod moved;
 mod old_files;

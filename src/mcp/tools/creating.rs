@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{Call, Effect, Outcome, Tool, answer, boolean, feature, integer, text};
 use crate::mcp::arguments::{BadArgument, List, Text, array};
 use crate::mcp::present::{Answer, Trouble};
-use crate::{CreateFeature, CreateFeatures, InvalidFeature, Limits, NewFeature, PlannedFeature};
+use crate::{
+    BulkRefusal, CreateFeature, CreateFeatures, InvalidFeature, Limits, NewFeature, PlannedFeature,
+};
 
 const CATEGORY: Text = Text {
     name: "category",
@@ -106,7 +108,11 @@ fn part(problem: &InvalidFeature) -> &'static str {
 
 async fn create_bulk(mut call: Call) -> Outcome {
     let items = FEATURES.read_objects(&mut call.arguments)?;
-    let mut features = Vec::with_capacity(items.len());
+    let (count, max) = (items.len(), Limits::BULK);
+    if count > max {
+        return Err(Trouble::refused(&BulkRefusal::TooMany { count, max }));
+    }
+    let mut features = Vec::with_capacity(count);
     for (index, item) in items.into_iter().enumerate() {
         let invalid = |problem| {
             let error = format!("the feature at index {index} is not valid: {problem}");
