@@ -227,6 +227,28 @@ proptest! {
 }
 
 #[test]
+fn a_history_that_no_order_explains_is_seen() {
+    let mut model = Model::default();
+    let create = Op::CreateFeature { texts: texts(), priority: None, dependencies: vec![] };
+    model.apply(&create);
+    let claim = Op::ClaimFeature(1);
+    let mut claimed = model.clone();
+    let (won, late) = (claimed.apply(&claim), claimed.apply(&claim));
+    let now = Instant::now();
+    let later = now + std::time::Duration::from_secs(1);
+    let call = |outcome: &Outcome, began| Call {
+        op: claim.clone(),
+        outcome: outcome.clone(),
+        began,
+        ended: began,
+    };
+    let explained = |a, b| is_explained(&model, &[&[a], &[b]], &|_| true);
+    assert!(explained(call(&late, now), call(&won, now)));
+    assert!(!explained(call(&won, now), call(&won, now)), "both won");
+    assert!(!explained(call(&late, now), call(&won, later)), "lost before anybody had won");
+}
+
+#[test]
 fn each_feature_of_a_backlog_is_claimed_by_one_of_many_workers() {
     const FEATURES: usize = 200;
     let folder = tempfile::tempdir().unwrap();
