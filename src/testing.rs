@@ -34,7 +34,7 @@ pub use op::{Answer, Expect, Op, Outcome, Texts};
 pub use strategy::{op, ops};
 
 /// Compares everything that can be read: each feature whole, the counters, what is ready and what
-/// is blocked, the graph and the board.
+/// is blocked, the graph, the board, and what is unusual.
 ///
 /// # Errors
 /// Names the first reading on which the two differ, and what each says.
@@ -47,6 +47,7 @@ pub fn compare(model: &Model, store: &Store) -> Result<(), String> {
         Op::GetBlocked { limit: everything },
         Op::GetGraph,
         Op::GetBoard,
+        Op::CheckFeatures,
     ] {
         let (expected, found) = (model.read(&op), op.apply_to(store));
         if expected.as_ref() != Some(&found) {

@@ -58,6 +58,7 @@ impl Model {
             Op::GetReady { limit } => Answer::Ready(schedule::ready(all, *limit)),
             Op::GetBlocked { limit } => Answer::Blocked(schedule::blocked(all, *limit)),
             Op::GetGraph => Answer::Graph(schedule::graph(all)),
+            Op::CheckFeatures => Answer::Findings(schedule::findings(all)),
             Op::GetFeature(id) | Op::GetSummary(id) => match self.existing(*id) {
                 Err(code) => return Some(Outcome::Refused(code)),
                 Ok(feature) if matches!(op, Op::GetSummary(_)) => {

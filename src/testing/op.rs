@@ -1,14 +1,14 @@
 //! The commands on features as plain data.
 
 use crate::{
-    AddDependency, AnswerHumanInput, BacklogEntry, Blocked, Board, Claim, ClaimFeature, ClaimNext,
-    ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreatedFeatures, DeleteFeature,
-    DeletedFeature, DependencyList, Error, Feature, FeatureChanges, FeatureId, FeatureSummary,
-    GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph,
-    HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing, MarkInProgress,
-    MarkPassing, NewFeature, PassedFeature, PlannedFeature, Ready, Refusal, RemoveDependency,
-    RequestHumanInput, Revision, SetDependencies, SkipFeature, SkippedFeature, Stats, StorageError,
-    Store, Timestamp, UpdateFeature,
+    AddDependency, AnswerHumanInput, BacklogEntry, Blocked, Board, CheckFeatures, Claim,
+    ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
+    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, Error, Feature, FeatureChanges,
+    FeatureFindings, FeatureId, FeatureSummary, GetBlocked, GetBoard, GetFeature, GetGraph,
+    GetReady, GetStats, GetSummary, Graph, HumanInputAnswer, HumanInputRequest, ImportBacklog,
+    ListFeatures, MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature,
+    PlannedFeature, Ready, Refusal, RemoveDependency, RequestHumanInput, Revision, SetDependencies,
+    SkipFeature, SkippedFeature, Stats, StorageError, Store, Timestamp, UpdateFeature,
 };
 
 use super::form::{FormField, Given};
@@ -46,6 +46,7 @@ pub enum Op {
     GetReady { limit: usize },
     GetBlocked { limit: usize },
     GetGraph,
+    CheckFeatures,
     ClaimFeature(i64),
     ClaimNext,
     MarkInProgress(i64),
@@ -88,6 +89,7 @@ pub enum Answer {
     Ready(Ready),
     Blocked(Blocked),
     Graph(Graph),
+    Findings(FeatureFindings),
     Claim(Box<Claim>),
     Next(ClaimedNext),
     Passed(PassedFeature),
@@ -115,6 +117,7 @@ impl Op {
                 told(store.call(GetBlocked { limit: *limit }), Answer::Blocked)
             }
             Self::GetGraph => told(store.call(GetGraph), Answer::Graph),
+            Self::CheckFeatures => told(store.call(CheckFeatures), Answer::Findings),
             Self::ClaimFeature(of) => told(store.call(ClaimFeature { id: id(of) }), claim),
             Self::ClaimNext => told(store.call(ClaimNext), Answer::Next),
             Self::MarkInProgress(of) => told(store.call(MarkInProgress { id: id(of) }), one),

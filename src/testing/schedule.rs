@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::{
-    Blocked, BlockedFeature, Board, BoardEntry, Feature, FeatureId, FeatureSummary, Graph,
-    GraphEntry, Ready, Stats, Status,
+    Blocked, BlockedFeature, Board, BoardEntry, Feature, FeatureFindings, FeatureId,
+    FeatureSummary, Graph, GraphEntry, Ready, Stats, Status, Steps,
 };
 
 type Table = BTreeMap<FeatureId, Feature>;
@@ -81,6 +83,41 @@ pub(super) fn graph(all: &Table) -> Graph {
         edges: all.values().flat_map(edge).collect(),
         cycles: Vec::new(),
         dangling: Vec::new(),
+    }
+}
+
+/// No command leaves circles, dangling ids or NULL flags; only an import brings shared priorities and
+/// JSON of other forms.
+pub(super) fn findings(all: &Table) -> FeatureFindings {
+    let of = |wanted: fn(&Feature) -> bool| -> Vec<FeatureId> {
+        all.values().filter(|feature| wanted(feature)).map(|feature| feature.id).collect()
+    };
+    let with = |priority: i64| -> Vec<FeatureId> {
+        all.values().filter(|feature| feature.priority == priority).map(|f| f.id).collect()
+    };
+    let mut priorities: Vec<i64> = all.values().map(|feature| feature.priority).collect();
+    priorities.sort_unstable();
+    priorities.dedup();
+    let odd = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_object());
+    let malformed = |feature: &Feature| {
+        [
+            ("steps", matches!(feature.steps, Steps::Other(_))),
+            ("human_input_request", odd(&feature.human_input_request)),
+            ("human_input_response", odd(&feature.human_input_response)),
+        ]
+        .map(|(column, malformed)| malformed.then_some((feature.id, column)))
+    };
+    FeatureFindings {
+        total: all.len(),
+        shared_priorities: priorities
+            .into_iter()
+            .map(|priority| (priority, with(priority)))
+            .filter(|(_, features)| features.len() > 1)
+            .collect(),
+        malformed: all.values().flat_map(malformed).flatten().collect(),
+        in_progress: of(|feature| feature.in_progress),
+        waiting_for_human: of(|feature| feature.needs_human_input),
+        ..FeatureFindings::default()
     }
 }
 

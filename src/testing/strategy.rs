@@ -42,6 +42,7 @@ fn read() -> BoxedStrategy<Op> {
         limit().prop_map(|limit| Op::GetReady { limit }),
         limit().prop_map(|limit| Op::GetBlocked { limit }),
         Just(Op::GetGraph),
+        Just(Op::CheckFeatures),
     ]
     .boxed()
 }
