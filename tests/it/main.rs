@@ -9,9 +9,11 @@
 
 mod claims;
 mod closing;
+mod defence;
 mod dependencies;
 mod durability;
 mod features;
+mod fixtures;
 mod groups;
 mod human_input;
 mod import;

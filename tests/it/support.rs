@@ -409,3 +409,8 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
     }
     false
 }
+
+/// Tells the user of the tests something, such as that a test had nothing to work on.
+pub(crate) fn say_note(note: &str) {
+    drop(writeln!(std::io::stderr(), "{note}"));
+}
