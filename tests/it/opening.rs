@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use autoforge_store::{
-    CreateFeature, Features, GetStats, OpenError, OpenOptions, StorageError, Store,
+    CreateFeature, Features, GetStats, OpenError, OpenOptions, StorageError, Store, dispose,
 };
 
 use crate::old_files;
@@ -135,6 +135,25 @@ fn of_64_threads_that_open_a_file_at_once_all_get_one_engine() {
         ));
     }
     assert_eq!(project.open().call(GetStats).unwrap().total, 1);
+}
+
+#[test]
+fn a_file_that_appears_while_its_path_is_looked_up_is_no_dangling_link() {
+    let project = Project::new();
+    let path = project.folder().join("now-and-then.db");
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            for _ in 0..20_000 {
+                #[expect(clippy::disallowed_methods, reason = "nobody opens it as a database")]
+                std::fs::write(&path, "").unwrap();
+                std::fs::remove_file(&path).unwrap();
+            }
+        });
+        while !other.is_finished() {
+            // This looks the path up, and finds that nobody has opened it.
+            assert_eq!(dispose(&path).unwrap(), None);
+        }
+    });
 }
 
 #[test]

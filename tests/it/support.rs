@@ -218,6 +218,9 @@ pub(crate) fn commits_in_log(log: &Path) -> usize {
 pub(crate) fn log_frames(log: &Path) -> Vec<bool> {
     #[expect(clippy::disallowed_methods, reason = "SQLite keeps no locks on the log itself")]
     let bytes = std::fs::read(log).unwrap();
+    if bytes.is_empty() {
+        return Vec::new();
+    }
     let number = |at: usize| {
         let bytes: [u8; 4] = bytes[at..at + 4].try_into().unwrap();
         u32::from_be_bytes(bytes)

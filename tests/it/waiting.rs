@@ -286,24 +286,23 @@ fn a_full_mailbox_refuses_or_makes_wait_as_the_caller_wants() {
 }
 
 #[test]
-fn writes_that_wait_for_another_program_fill_their_lane_and_leave_reads_alone() {
+fn writes_that_wait_for_another_program_fill_a_bounded_line_and_leave_reads_alone() {
     let (project, store) = Project::with_features(1);
     let writer = lock(&project);
-    let mut accepted = Vec::new();
-    // The engine takes writes into its line until that is full too; then they back up.
-    while let Ok(reply) = store.try_submit(ClearInProgress { id: 1.into() }) {
-        accepted.push(reply);
-        assert!(accepted.len() < 10_000, "the queue must be bounded");
-    }
+    // As many as the engine takes into its line, and as many again in the mailbox behind it.
+    let accepted: Vec<_> =
+        (0..2048).map(|_| store.submit(ClearInProgress { id: 1.into() }).unwrap()).collect();
     for _ in 0..5 {
+        // Each answer means that the engine has looked into its mailbox once more.
         assert_eq!(store.clone().call_within(GetStats, FOREVER).unwrap().total, 1);
+        let refusal = store.try_submit(ClearInProgress { id: 1.into() }).unwrap_err();
+        assert!(matches!(refusal, StorageError::MailboxFull { .. }), "{refusal}");
     }
     writer.execute_batch("COMMIT").unwrap();
     for reply in accepted {
         reply.wait().unwrap();
     }
 }
-
 #[test]
 fn a_reply_is_a_future_that_wakes_its_latest_waker_once() {
     let (_project, store) = Project::with_features(1);
