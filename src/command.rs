@@ -21,8 +21,8 @@ pub use feature::{
     CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem, FeatureChanges,
     FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady,
     GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
-    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, Ready, SkipFeature, SkippedFeature,
-    Stats, UpdateFeature, UpdateRefusal,
+    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, SkipFeature,
+    SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
 };
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 

@@ -15,6 +15,7 @@ mod maintenance;
 mod open;
 
 use std::cell::Cell;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,15 @@ thread_local! {
     static LOG_FRAMES: Cell<u32> = const { Cell::new(0) };
 }
 
+/// What to do at the first fault after which the engine serves nothing more.
+pub(crate) struct OnFault(pub(crate) Box<dyn FnMut() + Send>);
+
+impl fmt::Debug for OnFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnFault")
+    }
+}
+
 /// A connection that serves, or the reason why it no longer does.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -48,6 +58,8 @@ pub(crate) struct Engine {
     lock_wait: Duration,
     /// Set once by a fault after which nothing may run until the file is opened anew.
     fault: Option<StorageError>,
+    /// Tells the owner of a fault before anybody is answered with it.
+    on_fault: OnFault,
     /// The log is copied back into the file when it holds so many frames.
     checkpoint_at: u32,
     /// SQLite's counter of foreign commits, as last seen.
@@ -62,7 +74,7 @@ impl Engine {
     /// Why nothing can run at the moment.
     fn obstacle(&mut self) -> Option<StorageError> {
         if self.fault.is_none() && self.location.was_moved() {
-            self.fault = Some(StorageError::Moved { path: Arc::clone(self.path()) });
+            self.end_with(StorageError::Moved { path: Arc::clone(self.path()) });
         }
         self.fault.clone()
     }
@@ -70,12 +82,14 @@ impl Engine {
     /// Serves nothing from now on.
     fn poison(&mut self, cause: String) {
         let path = Arc::clone(self.path());
-        self.fault.get_or_insert(StorageError::Poisoned { path, cause });
+        self.end_with(StorageError::Poisoned { path, cause });
     }
 
-    /// Whether only opening the file anew helps.
-    pub(crate) fn is_poisoned(&self) -> bool {
-        self.fault.is_some()
+    fn end_with(&mut self, fault: StorageError) {
+        if self.fault.is_none() {
+            self.fault = Some(fault);
+            (self.on_fault.0)();
+        }
     }
 
     fn storage_error(&self, fault: &rusqlite::Error) -> StorageError {

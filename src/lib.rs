@@ -51,8 +51,9 @@ pub use command::{
     DependencyList, DependencyProblem, DependencyRefusal, FeatureChanges, FeatureFindings,
     FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary,
     Graph, GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, ListFeatures, MarkFailing,
-    MarkInProgress, MarkPassing, PassedFeature, Ready, RemoveDependency, RequestHumanInput,
-    SetDependencies, SkipFeature, SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, RemoveDependency,
+    RequestHumanInput, SetDependencies, SkipFeature, SkippedFeature, Stats, UpdateFeature,
+    UpdateRefusal,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{
@@ -64,7 +65,7 @@ pub use project::ProjectLayout;
 pub use store::{ImportedBacklog, Opening, Reply, Store, dispose};
 pub use tx::{Access, Read, Tx, Write};
 pub use types::{
-    AnswerProblem, BacklogEntry, BacklogProblem, DependencyGraph, EntryProblem, Feature, FeatureId,
+    AnswerProblem, BacklogProblem, DependencyGraph, EntryProblem, Feature, FeatureId,
     FeatureSummary, FieldProblem, GraphNode, HumanInputAnswer, HumanInputRequest, InvalidFeature,
     InvalidRequest, Limits, NewFeature, PlannedFeature, Revision, Status, Steps, Timestamp,
 };

@@ -19,7 +19,7 @@ use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
     Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
-    FileIdentity, Job, Location, OpenOptions, Opened, examine,
+    FileIdentity, Job, Location, OnFault, OpenOptions, Opened, examine,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
@@ -299,7 +299,7 @@ struct Running {
     opened_by: u32,
     lock_wait: Duration,
     actor: Actor<Mail, CloseReport>,
-    /// Not 0 once the engine serves nothing more.
+    /// Not 0 once the engine serves nothing more; set before anybody is told so.
     poisoned: Arc<AtomicUsize>,
 }
 
@@ -316,7 +316,9 @@ impl Running {
         let actor = Actor::start("autoforge-store", MAILBOX_CAPACITY, move |mailbox| {
             // Dropped last, so that the cache's slot is free only when the file is closed.
             let _resident = resident;
-            let engine = match Engine::open(location, D::SCHEMA, &options, sleep) {
+            // ORDERING: see `is_usable`.
+            let on_fault = OnFault(Box::new(move || poison.store(1, Ordering::SeqCst)));
+            let engine = match Engine::open(location, D::SCHEMA, &options, sleep, on_fault) {
                 Ok((engine, opened)) => {
                     answerer.answer(Ok(opened));
                     engine
@@ -326,10 +328,10 @@ impl Running {
                     return CloseReport { checkpoint: None, fault: None };
                 }
             };
-            let mut served = Served { engine, poisoned: poison };
+            let mut served = Served(engine);
             actor::serve(&mailbox, &mut served);
             drop(mailbox);
-            served.engine.close()
+            served.0.close()
         });
         let actor =
             actor.map_err(|error| OpenError::system("starting a thread for", &path, &error))?;
@@ -380,7 +382,7 @@ impl Running {
 
 impl Resource for Running {
     fn is_usable(&self) -> bool {
-        // ORDERING: a hint; an engine that fails a moment later says so itself.
+        // ORDERING: SeqCst, so that whoever has seen an answer of a failed engine sees this too.
         self.actor.is_open() && self.poisoned.load(Ordering::SeqCst) == 0
     }
 
@@ -395,40 +397,29 @@ impl Resource for Running {
 }
 
 /// The engine as the actor sees it.
-struct Served {
-    engine: Engine,
-    poisoned: Arc<AtomicUsize>,
-}
+struct Served(Engine);
 
-impl Served {
-    fn progress(&self, attempt: Attempt) -> Progress {
-        if self.engine.is_poisoned() {
-            // ORDERING: see `is_usable`.
-            self.poisoned.store(1, Ordering::SeqCst);
-        }
-        match attempt {
-            Attempt::Done => Progress::Done,
-            Attempt::Busy => Progress::Blocked,
-        }
+fn progress(attempt: Attempt) -> Progress {
+    match attempt {
+        Attempt::Done => Progress::Done,
+        Attempt::Busy => Progress::Blocked,
     }
 }
 
 impl Storage<Mail> for Served {
     fn read(&mut self, queue: &mut VecDeque<Mail>, max: usize) -> Progress {
-        let attempt = self.engine.read(queue, max);
-        self.progress(attempt)
+        progress(self.0.read(queue, max))
     }
 
     fn write(&mut self, queue: &mut VecDeque<Mail>, max: usize) -> Progress {
-        let attempt = self.engine.write(queue, max);
-        self.progress(attempt)
+        progress(self.0.write(queue, max))
     }
 
     fn expire(&mut self, queue: &mut VecDeque<Mail>) {
-        self.engine.expire(queue);
+        self.0.expire(queue);
     }
 
     fn idle(&mut self) {
-        self.engine.idle();
+        self.0.idle();
     }
 }

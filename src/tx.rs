@@ -11,8 +11,6 @@ use std::marker::PhantomData;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
-pub(crate) use features::{FeatureInsertion, FeatureRow};
-
 mod sealed {
     pub trait Sealed {}
 }

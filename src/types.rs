@@ -4,14 +4,15 @@
 //! they are made ([`NewFeature::new`], [`HumanInputRequest::new`]), so a command never meets an
 //! invalid one; values read from a file are taken as they are, because other programs write it too.
 
+mod backlog;
 mod feature;
 mod graph;
 mod human_input;
 mod json_text;
 mod limits;
-mod plan;
 mod timestamp;
 
+pub use backlog::{BacklogProblem, EntryProblem};
 pub use feature::{
     Feature, FeatureId, FeatureSummary, InvalidFeature, NewFeature, PlannedFeature, Revision,
     Status, Steps,
@@ -23,5 +24,4 @@ pub use human_input::{
 };
 pub(crate) use json_text::{parse_json, to_json_text};
 pub use limits::Limits;
-pub use plan::{BacklogEntry, BacklogProblem, EntryProblem};
 pub use timestamp::Timestamp;

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use autoforge_store::testing::{Model, Op, Outcome, Texts, compare, op, ops, realistic_backlog};
 use autoforge_store::{
-    BacklogEntry, ClaimNext, ClaimedNext, CreateFeatures, Feature, FeatureId, GetStats,
-    MarkPassing, Store, dispose,
+    ClaimNext, ClaimedNext, CreateFeatures, Feature, FeatureId, GetStats, MarkPassing, Store,
+    dispose,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -306,14 +306,14 @@ fn the_highest_priority_and_the_highest_id_can_be_given_out() {
     assert_eq!(check(&[bulk(3), bulk(2), Op::ListFeatures]), Ok(()));
 
     let json = format!(r#"[{{"id": {}, "priority": 1}}]"#, i64::MAX - 1);
-    let entries = BacklogEntry::parse_list(json.as_bytes()).unwrap();
+    let entries = Feature::parse_backlog(json.as_bytes()).unwrap();
     let last = Op::CreateFeatures { features: vec![(texts(), vec![])], starting_priority: None };
     assert_eq!(check(&[Op::ImportBacklog { entries }, last.clone(), last]), Ok(()));
 }
 
 #[test]
 fn a_backlog_made_by_hand_is_refused_for_its_ids_as_a_whole() {
-    let entries = BacklogEntry::parse_list(br#"[{"id": 1}, {"id": 2}, {"id": 3}]"#).unwrap();
+    let entries = Feature::parse_backlog(br#"[{"id": 1}, {"id": 2}, {"id": 3}]"#).unwrap();
     for wrong in [0, -1, 1, 2] {
         let mut entries = entries.clone();
         entries[2].id = wrong.into();

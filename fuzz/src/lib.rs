@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arbitrary::Arbitrary;
 use autoforge_store::testing::{Expect, FieldKind, FormField, Given, Op, Texts};
-use autoforge_store::{BacklogEntry, FeatureChanges, FeatureId, Steps, Store, Timestamp};
+use autoforge_store::{Feature, FeatureChanges, FeatureId, Steps, Store, Timestamp};
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -175,14 +175,14 @@ pub struct RawEntry {
 }
 
 impl RawEntry {
-    fn entry(&self) -> BacklogEntry {
+    fn entry(&self) -> Feature {
         let Texts { category, name, description, steps } = self.texts.texts();
         let [passes, in_progress, needs_human_input] = self.states;
         let request = self.request.as_ref().map(|(sound, fields)| {
             let fields: Vec<_> = fields.iter().map(|field| field.field().to_json()).collect();
             if *sound { json!({"prompt": "?", "fields": fields}) } else { json!(fields) }
         });
-        BacklogEntry {
+        Feature {
             id: self.id.get().into(),
             priority: i64::from(self.priority),
             category,

@@ -222,7 +222,7 @@ mod tests {
         let id = FeatureId::from(1);
         let missing = Failed::from(Error::Refused(DependencyRefusal::NotFound { id }));
         assert_eq!(missing.exit(), Exit::NotFound);
-        let invalid = UpdateRefusal::PriorityTooLow { priority: 0 };
+        let invalid = UpdateRefusal::from(crate::PriorityProblem::TooLow { priority: 0 });
         assert_eq!(Failed::from(Error::Refused(invalid)).exit(), Exit::Usage);
         let full = StorageError::MailboxFull { capacity: 1 };
         assert_eq!(Failed::from(full).exit(), Exit::Busy);

@@ -148,6 +148,43 @@ impl Refusal for DependencyProblem {
     }
 }
 
+/// Why a priority that was asked for is refused: no command gives a feature a priority that another
+/// one has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PriorityProblem {
+    /// It is below 1.
+    #[error("a priority must be at least 1, not {priority}")]
+    TooLow {
+        /// What was asked for.
+        priority: i64,
+    },
+    /// It belongs to another feature.
+    #[error("priority {priority} belongs to feature {holder} already")]
+    Taken {
+        /// The priority.
+        priority: i64,
+        /// The feature that has it.
+        holder: FeatureId,
+    },
+}
+
+impl Refusal for PriorityProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLow { .. } => "priority_too_low",
+            Self::Taken { .. } => "priority_taken",
+        }
+    }
+
+    fn features(&self) -> Vec<FeatureId> {
+        match self {
+            Self::TooLow { .. } => Vec::new(),
+            Self::Taken { holder, .. } => vec![*holder],
+        }
+    }
+}
+
 pub(super) fn list(ids: &[FeatureId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
-use super::{Engine, Location, OpenOptions};
+use super::{Engine, Location, OnFault, OpenOptions};
 use crate::database::{Database, Features};
 use crate::error::{LockHolder, StorageError};
 use crate::sync::Mutex;
@@ -65,8 +65,12 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let location = Location::resolve(&dir.path().join("features.db")).unwrap();
         let options = OpenOptions::default();
-        let opened = Engine::open(location, Features::SCHEMA, &options, |_| {}).unwrap();
-        Self { engine: opened.0, answers: Answers::default(), _dir: dir }
+        let answers = Answers::default();
+        let told = Arc::clone(&answers);
+        let on_fault = OnFault(Box::new(move || told.lock().push(("the owner", Ok(())))));
+        let schema = Features::SCHEMA;
+        let (engine, _) = Engine::open(location, schema, &options, |_| {}, on_fault).unwrap();
+        Self { engine, answers, _dir: dir }
     }
 
     fn run(&mut self, jobs: &[(&'static str, &'static str, Verdict)]) {
@@ -105,6 +109,8 @@ fn a_failed_commit_is_unknown_to_those_who_wrote_and_poisons_the_engine() {
     assert_eq!(
         bench.answers(),
         [
+            // Whoever opens the file after an answer must not get this engine again.
+            ("the owner", "ok"),
             ("creates", "outcome_unknown"),
             ("refuses", "group_aborted"),
             ("creates too", "outcome_unknown")
@@ -113,7 +119,6 @@ fn a_failed_commit_is_unknown_to_those_who_wrote_and_poisons_the_engine() {
     bench.engine.connection.commit_hook(None::<fn() -> bool>).unwrap();
     bench.run(&[("later", CREATE, Verdict::Keep)]);
     assert_eq!(bench.answers(), [("later", "poisoned")]);
-    assert!(bench.engine.is_poisoned());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::location::{FileIdentity, SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
 use super::maintenance::CHECKPOINT_FRAMES;
-use super::{Engine, JournalMode, LOG_FRAMES, Location, holder};
+use super::{Engine, JournalMode, LOG_FRAMES, Location, OnFault, holder};
 use crate::database::{Condition, Schema};
 use crate::error::{OpenError, StorageError, is_busy};
 use crate::tx::{Read, Transaction, Tx, Write};
@@ -67,6 +67,7 @@ impl Engine {
         schema: Schema,
         options: &OpenOptions,
         pause: fn(Duration),
+        on_fault: OnFault,
     ) -> Result<(Self, Opened), OpenError> {
         check_sqlite()?;
         let unsafe_place = location.unsafe_file_system();
@@ -100,6 +101,7 @@ impl Engine {
             journal,
             lock_wait: options.lock_wait,
             fault: None,
+            on_fault,
             checkpoint_at: CHECKPOINT_FRAMES,
             data_version: 0,
         };

@@ -10,7 +10,7 @@ use crate::database::Features;
 use crate::engine::OpenOptions;
 use crate::error::{Error, OpenError, StorageError};
 use crate::project::ProjectLayout;
-use crate::types::{BacklogEntry, Timestamp};
+use crate::types::{Feature, Timestamp};
 
 /// What opening a handle did, and what its user should know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Store<Features> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((None, None)),
             Err(error) => return Err(OpenError::system("reading", list, &error)),
         };
-        let entries = match BacklogEntry::parse_list(&text) {
+        let entries = match Feature::parse_backlog(&text) {
             Ok(entries) => entries,
             Err(wrong) => return problem(&wrong),
         };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    BacklogEntry, Claim, ClaimedNext, CreatedFeatures, DeletedFeature, DependencyList, Feature,
-    FeatureChanges, FeatureId, Limits, PassedFeature, SkippedFeature, Steps, Timestamp,
+    Claim, ClaimedNext, CreatedFeatures, DeletedFeature, DependencyList, Feature, FeatureChanges,
+    FeatureId, Limits, PassedFeature, SkippedFeature, Steps, Timestamp,
 };
 
 use super::form::{FormField, Given, fits, is_form};
@@ -232,13 +232,13 @@ impl Model {
         Ok(Answer::Created(created))
     }
 
-    fn import(&mut self, entries: &[BacklogEntry]) -> Verdict {
+    fn import(&mut self, entries: &[Feature]) -> Verdict {
         if !self.features.is_empty() {
             return Err("not_empty");
         }
         let mut imported = Self { features: BTreeMap::new(), floor: self.floor };
         for entry in entries {
-            let feature = imported_feature(entry.clone());
+            let feature = entry.clone();
             if entry.id.get() < 1 || imported.features.insert(feature.id, feature).is_some() {
                 return Err("invalid_entry");
             }
@@ -436,22 +436,5 @@ fn new_feature(id: i64, priority: i64, texts: &Texts, dependencies: Vec<FeatureI
         needs_human_input: false,
         human_input_request: None,
         human_input_response: None,
-    }
-}
-
-fn imported_feature(entry: BacklogEntry) -> Feature {
-    Feature {
-        id: entry.id,
-        priority: entry.priority,
-        category: entry.category,
-        name: entry.name,
-        description: entry.description,
-        steps: entry.steps,
-        passes: entry.passes,
-        in_progress: entry.in_progress,
-        dependencies: entry.dependencies,
-        needs_human_input: entry.needs_human_input,
-        human_input_request: entry.human_input_request,
-        human_input_response: entry.human_input_response,
     }
 }

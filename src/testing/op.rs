@@ -1,14 +1,14 @@
 //! The commands on features as plain data.
 
 use crate::{
-    AddDependency, AnswerHumanInput, BacklogEntry, Blocked, Board, CheckFeatures, Claim,
-    ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
-    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, Error, Feature, FeatureChanges,
-    FeatureFindings, FeatureId, FeatureSummary, GetBlocked, GetBoard, GetFeature, GetGraph,
-    GetReady, GetStats, GetSummary, Graph, HumanInputAnswer, HumanInputRequest, ImportBacklog,
-    ListFeatures, MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature,
-    PlannedFeature, Ready, Refusal, RemoveDependency, RequestHumanInput, Revision, SetDependencies,
-    SkipFeature, SkippedFeature, Stats, StorageError, Store, Timestamp, UpdateFeature,
+    AddDependency, AnswerHumanInput, Blocked, Board, CheckFeatures, Claim, ClaimFeature, ClaimNext,
+    ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreatedFeatures, DeleteFeature,
+    DeletedFeature, DependencyList, Error, Feature, FeatureChanges, FeatureFindings, FeatureId,
+    FeatureSummary, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary,
+    Graph, HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing,
+    MarkInProgress, MarkPassing, NewFeature, PassedFeature, PlannedFeature, Ready, Refusal,
+    RemoveDependency, RequestHumanInput, Revision, SetDependencies, SkipFeature, SkippedFeature,
+    Stats, StorageError, Store, Timestamp, UpdateFeature,
 };
 
 use super::form::{FormField, Given};
@@ -56,7 +56,7 @@ pub enum Op {
     SkipFeature(i64),
     CreateFeature { texts: Texts, priority: Option<i64>, dependencies: Vec<i64> },
     CreateFeatures { features: Vec<(Texts, Vec<usize>)>, starting_priority: Option<i64> },
-    ImportBacklog { entries: Vec<BacklogEntry> },
+    ImportBacklog { entries: Vec<Feature> },
     UpdateFeature { id: i64, changes: FeatureChanges, expected: Expect },
     DeleteFeature { id: i64, force: bool },
     AddDependency { id: i64, dependency: i64 },

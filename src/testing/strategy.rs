@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde_json::{Value, json};
 
-use crate::{BacklogEntry, FeatureChanges, FeatureId, Limits, Steps, Timestamp};
+use crate::{Feature, FeatureChanges, FeatureId, Limits, Steps, Timestamp};
 
 use super::form::{FieldKind, FormField, Given};
 use super::op::{Expect, Op, Texts};
@@ -220,7 +220,7 @@ fn import() -> BoxedStrategy<Op> {
     (ids, any::<Index>(), vec(entry(), 6))
         .prop_map(|(ids, at, entries)| {
             let earlier = |n: usize| ids.get(at.index(n + 1)).copied().filter(|_| n > 0);
-            let place = |(n, mut entry): (usize, BacklogEntry)| {
+            let place = |(n, mut entry): (usize, Feature)| {
                 entry.id = ids.get(n).copied()?.into();
                 if entry.dependencies.is_empty() {
                     let earlier = earlier(n).map(FeatureId::from);
@@ -235,7 +235,7 @@ fn import() -> BoxedStrategy<Op> {
         .boxed()
 }
 
-fn entry() -> BoxedStrategy<BacklogEntry> {
+fn entry() -> BoxedStrategy<Feature> {
     let steps = prop_oneof![
         3 => vec(text(), 0..3).prop_map(Steps::List),
         1 => select(vec![Value::Null, json!("text"), json!([1, {"a": null}]), json!(-0.5e-7)])
@@ -259,7 +259,7 @@ fn entry() -> BoxedStrategy<BacklogEntry> {
         .prop_map(|(texts, states, request, response)| {
             let (category, name, description, steps) = texts;
             let (priority, passes, in_progress, needs_human_input, dependencies) = states;
-            BacklogEntry {
+            Feature {
                 id: 1.into(),
                 priority,
                 category,

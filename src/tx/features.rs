@@ -23,23 +23,6 @@ macro_rules! select_features {
     };
 }
 
-/// A row for a [`FeatureInsertion`]; its id comes from [`Tx::next_feature_id`], or from a list.
-#[derive(Debug)]
-pub(crate) struct FeatureRow<'a> {
-    pub(crate) id: FeatureId,
-    pub(crate) priority: i64,
-    pub(crate) category: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) description: &'a str,
-    pub(crate) steps: &'a Value,
-    pub(crate) passes: bool,
-    pub(crate) in_progress: bool,
-    pub(crate) dependencies: &'a [FeatureId],
-    pub(crate) needs_human_input: bool,
-    pub(crate) human_input_request: Option<&'a Value>,
-    pub(crate) human_input_response: Option<&'a Value>,
-}
-
 impl<A: Access> Tx<'_, A> {
     pub(crate) fn feature(&self, id: FeatureId) -> rusqlite::Result<Option<Feature>> {
         self.first(select_features!("WHERE id = ?1"), [id.get()], feature)
@@ -178,21 +161,22 @@ impl Tx<'_, Write> {
 pub(crate) struct FeatureInsertion<'t>(CachedStatement<'t>);
 
 impl FeatureInsertion<'_> {
-    pub(crate) fn insert(&mut self, row: &FeatureRow<'_>) -> rusqlite::Result<()> {
+    /// The feature's id comes from [`Tx::next_feature_id`], or from a list.
+    pub(crate) fn insert(&mut self, feature: &Feature) -> rusqlite::Result<()> {
         self.0
             .execute(params![
-                row.id.get(),
-                row.priority,
-                row.category,
-                row.name,
-                row.description,
-                to_json_text(row.steps),
-                row.passes,
-                row.in_progress,
-                dependencies_text(row.dependencies),
-                row.needs_human_input,
-                row.human_input_request.map(to_json_text),
-                row.human_input_response.map(to_json_text),
+                feature.id.get(),
+                feature.priority,
+                feature.category,
+                feature.name,
+                feature.description,
+                to_json_text(&feature.steps.to_json()),
+                feature.passes,
+                feature.in_progress,
+                dependencies_text(&feature.dependencies),
+                feature.needs_human_input,
+                feature.human_input_request.as_ref().map(to_json_text),
+                feature.human_input_response.as_ref().map(to_json_text),
             ])
             .map(drop)
     }

@@ -350,6 +350,24 @@ impl NewFeature {
     pub fn steps(&self) -> &Steps {
         &self.steps
     }
+
+    /// The feature that it becomes.
+    pub(crate) fn at(self, id: FeatureId, priority: i64, dependencies: Vec<FeatureId>) -> Feature {
+        Feature {
+            id,
+            priority,
+            category: self.category,
+            name: self.name,
+            description: self.description,
+            steps: self.steps,
+            passes: false,
+            in_progress: false,
+            dependencies,
+            needs_human_input: false,
+            human_input_request: None,
+            human_input_response: None,
+        }
+    }
 }
 
 /// One of several features that are created together, with the earlier ones it depends on.

@@ -2,10 +2,10 @@
 //! shown and never a crash.
 
 use autoforge_store::{
-    AddDependency, BacklogEntry, BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal,
-    DependencyProblem, DependencyRefusal, Error, FeatureChanges, GetBlocked, GetFeature, GetGraph,
-    GetReady, ImportBacklog, ImportRefusal, Limits, MarkPassing, PlannedFeature, Refusal,
-    RemoveDependency, SetDependencies, Status, Store, UpdateFeature, UpdateRefusal,
+    AddDependency, BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal, DependencyProblem,
+    DependencyRefusal, Error, Feature, FeatureChanges, GetBlocked, GetFeature, GetGraph, GetReady,
+    ImportBacklog, ImportRefusal, Limits, MarkPassing, PlannedFeature, Refusal, RemoveDependency,
+    SetDependencies, Status, Store, UpdateFeature, UpdateRefusal,
 };
 
 use crate::support::{Project, feature, ids, names, new_feature, text};
@@ -69,7 +69,7 @@ fn import(id: i64, dependencies: &[i64]) -> Result<(), DependencyProblem> {
     let list: Vec<_> = (1..=30)
         .map(|n| serde_json::json!({"dependencies": if n == id { dependencies } else { &[] }}))
         .collect();
-    let entries = BacklogEntry::parse_list(serde_json::json!(list).to_string().as_bytes()).unwrap();
+    let entries = Feature::parse_backlog(serde_json::json!(list).to_string().as_bytes()).unwrap();
     match store.call(ImportBacklog { entries }) {
         Ok(count) => {
             assert_eq!(count, 30);
@@ -142,7 +142,7 @@ fn a_cycle_is_refused_at_any_depth_and_on_every_way() {
     let (_project, store) = Project::with_features(0);
     let list = br#"[{"id": 1, "dependencies": [3]}, {"id": 2, "dependencies": [1]},
         {"id": 3, "dependencies": [2]}]"#;
-    let entries = BacklogEntry::parse_list(list).unwrap();
+    let entries = Feature::parse_backlog(list).unwrap();
     let Err(Error::Refused(ImportRefusal::Entry { problem, .. })) =
         store.call(ImportBacklog { entries })
     else {
@@ -275,6 +275,12 @@ fn a_feature_that_waits_for_a_missing_id_is_blocked_and_reported() {
     assert_eq!(blocked.features[0].blocked_by, ids(&[9999]));
     let graph = store.call(GetGraph).unwrap();
     assert_eq!(graph.dangling, [(2.into(), 9999.into())]);
+    let shown = graph.to_json();
+    let edge = serde_json::json!({"source": 9999, "target": 2});
+    assert!(
+        shown["edges"].as_array().unwrap().contains(&edge),
+        "an edge that agents were always shown"
+    );
     assert_eq!(graph.edges, [(1.into(), 2.into())]);
     // Its owner can say that it need not wait.
     store.call(RemoveDependency { id: 2.into(), dependency: 9999.into() }).unwrap();

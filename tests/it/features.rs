@@ -3,8 +3,8 @@
 use autoforge_store::{
     BulkRefusal, ClaimFeature, CreateFeature, CreateFeatures, CreateRefusal, DeleteFeature, Error,
     FeatureChanges, FeatureRefusal, GetBoard, GetFeature, GetStats, GetSummary, InvalidFeature,
-    Limits, ListFeatures, MarkPassing, NewFeature, PlannedFeature, SetDependencies, Steps, Store,
-    UpdateFeature, UpdateRefusal,
+    Limits, ListFeatures, MarkPassing, NewFeature, PlannedFeature, PriorityProblem,
+    SetDependencies, Steps, Store, UpdateFeature, UpdateRefusal,
 };
 
 use crate::support::{
@@ -46,9 +46,9 @@ fn a_new_feature_stands_behind_all_others_and_is_stored_as_autoforge_stores_it()
 fn a_priority_below_1_or_of_another_feature_is_refused() {
     let (_project, store) = Project::with_features(3);
     for (priority, refusal) in [
-        (0, CreateRefusal::PriorityTooLow { priority: 0 }),
-        (-7, CreateRefusal::PriorityTooLow { priority: -7 }),
-        (2, CreateRefusal::PriorityTaken { priority: 2, holder: 2.into() }),
+        (0, CreateRefusal::from(PriorityProblem::TooLow { priority: 0 })),
+        (-7, CreateRefusal::from(PriorityProblem::TooLow { priority: -7 })),
+        (2, CreateRefusal::from(PriorityProblem::Taken { priority: 2, holder: 2.into() })),
     ] {
         let answer = store.call(with_priority("x", priority));
         assert_eq!(answer, Err(Error::Refused(refusal)));
@@ -65,10 +65,10 @@ fn features_created_together_never_overlap_the_priorities_of_others() {
         starting_priority: Some(start),
     };
     store.call(with_priority("in the way", 12)).unwrap();
-    let taken = CreateRefusal::PriorityTaken { priority: 12, holder: 4.into() };
+    let taken = CreateRefusal::from(PriorityProblem::Taken { priority: 12, holder: 4.into() });
     let refused = Err(Error::Refused(BulkRefusal::Create(taken)));
     assert_eq!(store.call(bulk(3, 10)), refused);
-    let low = CreateRefusal::PriorityTooLow { priority: 0 };
+    let low = CreateRefusal::from(PriorityProblem::TooLow { priority: 0 });
     assert_eq!(store.call(bulk(1, 0)), Err(Error::Refused(BulkRefusal::Create(low))));
     assert_eq!(store.call(GetStats).unwrap().total, 4, "all or none");
     assert_eq!(store.call(bulk(2, 10)).unwrap().ids, ids(&[5, 6]));
@@ -169,9 +169,9 @@ fn changes_are_refused_once_a_feature_passes_and_where_a_value_breaks_a_rule() {
     assert_eq!(update(&store, 2, named(&"\u{1f600}".repeat(256))), Err(long.into()));
     update(&store, 2, named(&"\u{1f600}".repeat(255))).unwrap();
     let at = |priority| FeatureChanges { priority: Some(priority), ..Default::default() };
-    let low = UpdateRefusal::PriorityTooLow { priority: 0 };
+    let low = UpdateRefusal::from(PriorityProblem::TooLow { priority: 0 });
     assert_eq!(update(&store, 2, at(0)), Err(low));
-    let taken = UpdateRefusal::PriorityTaken { priority: 3, holder: 3.into() };
+    let taken = UpdateRefusal::from(PriorityProblem::Taken { priority: 3, holder: 3.into() });
     assert_eq!(update(&store, 2, at(3)), Err(taken));
     update(&store, 2, at(2)).unwrap();
 }

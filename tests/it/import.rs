@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use autoforge_store::{
-    BacklogEntry, Error, GetFeature, GetStats, ImportBacklog, ImportRefusal, ListFeatures,
-    MarkPassing, Steps, Store,
+    Error, Feature, GetFeature, GetStats, ImportBacklog, ImportRefusal, ListFeatures, MarkPassing,
+    Steps, Store,
 };
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ fn an_export_comes_back_as_it_was() {
     let (_project, store) = Project::with_features(5);
     store.call(MarkPassing { id: 2.into() }).unwrap();
     let exported = store.call(ListFeatures).unwrap();
-    let json: Vec<Value> = exported.iter().map(autoforge_store::Feature::to_json).collect();
+    let json: Vec<Value> = exported.iter().map(Feature::to_json).collect();
     let (other, _) = with_list(&Value::Array(json).to_string());
     assert_eq!(other.open().call(ListFeatures).unwrap(), exported);
 }
@@ -88,7 +88,7 @@ fn a_list_beside_features_is_left_alone() {
     assert_eq!((store.opening().imported.clone(), &store.opening().backlog_problem), (None, &None));
     assert_eq!(names(&store), ["Feature 1"]);
     assert!(list.exists());
-    let entries = BacklogEntry::parse_list(br#"[{"name": "Other"}]"#).unwrap();
+    let entries = Feature::parse_backlog(br#"[{"name": "Other"}]"#).unwrap();
     let refused = store.call(ImportBacklog { entries });
     assert_eq!(refused, Err(Error::Refused(ImportRefusal::NotEmpty { count: 1 })));
 }

@@ -50,25 +50,16 @@ impl Task for GraphArgs {
     }
 }
 
+/// What the tools show, and what is wrong with it.
 fn json(graph: &Graph) -> Value {
-    let node = |node: &GraphEntry| {
-        json!({
-            "id": node.id.get(),
-            "name": node.name,
-            "category": node.category,
-            "status": node.status.as_str(),
-            "priority": node.priority,
-            "dependencies": ids_json(&node.dependencies),
-        })
-    };
-    let edge = |(source, target): &(FeatureId, FeatureId)| json!({"source": source.get(), "target": target.get()});
     let lost = |(feature, missing): &(FeatureId, FeatureId)| json!({"id": feature.get(), "missing": missing.get()});
-    json!({
-        "nodes": graph.nodes.iter().map(node).collect::<Value>(),
-        "edges": graph.edges.iter().map(edge).collect::<Value>(),
-        "cycles": graph.cycles.iter().map(|ids| ids_json(ids)).collect::<Value>(),
-        "dangling": graph.dangling.iter().map(lost).collect::<Value>(),
-    })
+    let cycles: Value = graph.cycles.iter().map(|ids| ids_json(ids)).collect();
+    let dangling: Value = graph.dangling.iter().map(lost).collect();
+    let mut shown = graph.to_json();
+    if let Some(object) = shown.as_object_mut() {
+        object.extend([("cycles".to_owned(), cycles), ("dangling".to_owned(), dangling)]);
+    }
+    shown
 }
 
 /// Fill and border of each state, the same in both formats.

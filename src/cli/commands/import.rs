@@ -13,7 +13,7 @@ use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
 use crate::cli::view::count;
-use crate::{BacklogEntry, ImportBacklog, ProjectLayout};
+use crate::{Feature, ImportBacklog, ProjectLayout};
 
 /// Options of `import`.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct ImportArgs {
 
 impl Task for ImportArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
-        let entries = BacklogEntry::parse_list(&input::read(&self.file)?).map_err(|problem| {
+        let entries = Feature::parse_backlog(&input::read(&self.file)?).map_err(|problem| {
             let message = format!("{} cannot be imported: {problem}", self.file.display());
             Failed::new("invalid_input", message)
         })?;

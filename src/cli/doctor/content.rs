@@ -6,7 +6,7 @@ use super::Check;
 use super::place::{Place, size};
 use super::users::Users;
 use crate::{
-    BacklogEntry, CheckFeatures, CheckpointReport, DependencyGraph, Diagnosis, Examination,
+    CheckFeatures, CheckpointReport, DependencyGraph, Diagnosis, Examination, Feature,
     FeatureFindings, FeatureId, GraphNode, JournalMode, OpenError, OpenOptions, ProjectLayout,
     Store,
 };
@@ -54,7 +54,7 @@ impl Content {
         }
         #[expect(clippy::disallowed_methods, reason = "a JSON list, which is no database")]
         let text = std::fs::read(&self.list);
-        let problem = match text.map(|text| BacklogEntry::parse_list(&text)) {
+        let problem = match text.map(|text| Feature::parse_backlog(&text)) {
             Ok(Ok(entries)) => match wrong_dependencies(&entries) {
                 None => {
                     let found = format!("the next opening imports its {} features", entries.len());
@@ -70,7 +70,7 @@ impl Content {
     }
 }
 
-fn wrong_dependencies(entries: &[BacklogEntry]) -> Option<String> {
+fn wrong_dependencies(entries: &[Feature]) -> Option<String> {
     let graph = DependencyGraph::new(entries.iter().map(|entry| GraphNode {
         id: entry.id,
         priority: entry.priority,

@@ -1,30 +1,19 @@
 //! Creating features, one or many.
 
 use crate::command::Command;
-use crate::command::feature::{DependencyProblem, checked_dependencies};
+use crate::command::feature::{DependencyProblem, PriorityProblem, checked_dependencies};
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
-use crate::tx::{FeatureInsertion, FeatureRow, Tx, Write};
+use crate::tx::{Tx, Write};
 use crate::types::{Feature, FeatureId, Limits, NewFeature, PlannedFeature};
 
 /// Why no feature was created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateRefusal {
-    /// A priority that was asked for is below 1.
-    #[error("a priority must be at least 1, not {priority}")]
-    PriorityTooLow {
-        /// What was asked for.
-        priority: i64,
-    },
-    /// A priority that was asked for belongs to another feature.
-    #[error("priority {priority} belongs to feature {holder} already")]
-    PriorityTaken {
-        /// The priority.
-        priority: i64,
-        /// The feature that has it.
-        holder: FeatureId,
-    },
+    /// The priority that was asked for is refused.
+    #[error(transparent)]
+    Priority(#[from] PriorityProblem),
     /// The dependencies that were asked for are refused.
     #[error(transparent)]
     Dependencies(#[from] DependencyProblem),
@@ -36,8 +25,7 @@ pub enum CreateRefusal {
 impl Refusal for CreateRefusal {
     fn code(&self) -> &'static str {
         match self {
-            Self::PriorityTooLow { .. } => "priority_too_low",
-            Self::PriorityTaken { .. } => "priority_taken",
+            Self::Priority(problem) => problem.code(),
             Self::Dependencies(problem) => problem.code(),
             Self::Exhausted => "exhausted",
         }
@@ -46,8 +34,8 @@ impl Refusal for CreateRefusal {
     fn features(&self) -> Vec<FeatureId> {
         match self {
             Self::Dependencies(problem) => problem.features(),
-            Self::PriorityTaken { holder, .. } => vec![*holder],
-            Self::PriorityTooLow { .. } | Self::Exhausted => Vec::new(),
+            Self::Priority(problem) => problem.features(),
+            Self::Exhausted => Vec::new(),
         }
     }
 }
@@ -96,21 +84,9 @@ impl Command for CreateFeature {
             checked_dependencies(&tx.dependency_graph()?, id, &self.dependencies)
                 .map_err(|problem| Failure::Refused(problem.into()))?
         };
-        insert(&mut tx.feature_insertion()?, id, priority, &self.feature, &dependencies)?;
-        Ok(Feature {
-            id,
-            priority,
-            category: self.feature.category().to_owned(),
-            name: self.feature.name().to_owned(),
-            description: self.feature.description().to_owned(),
-            steps: self.feature.steps().clone(),
-            passes: false,
-            in_progress: false,
-            dependencies,
-            needs_human_input: false,
-            human_input_request: None,
-            human_input_response: None,
-        })
+        let feature = self.feature.clone().at(id, priority, dependencies);
+        tx.feature_insertion()?.insert(&feature)?;
+        Ok(feature)
     }
 }
 
@@ -234,8 +210,8 @@ impl Command for CreateFeatures {
             let mut dependencies: Vec<FeatureId> =
                 planned.depends_on.iter().filter_map(|at| created.ids.get(*at).copied()).collect();
             dependencies.sort_unstable();
-            insert(&mut insertion, id, priority, &planned.feature, &dependencies)?;
             created.with_dependencies += usize::from(!dependencies.is_empty());
+            insertion.insert(&planned.feature.clone().at(id, priority, dependencies))?;
             created.ids.push(id);
         }
         Ok(created)
@@ -275,7 +251,7 @@ fn first_place(
     let id = tx.next_feature_id()?.ok_or_else(exhausted)?;
     let priority = match wanted {
         Some(priority) if priority < 1 => {
-            return Err(Failure::Refused(CreateRefusal::PriorityTooLow { priority }));
+            return Err(Failure::Refused(PriorityProblem::TooLow { priority }.into()));
         }
         Some(priority) => priority,
         None => tx.highest_priority()?.checked_add(1).ok_or_else(exhausted)?,
@@ -286,30 +262,7 @@ fn first_place(
         && count > 0
         && let Some((holder, priority)) = tx.priority_holder(priority, last)?
     {
-        return Err(Failure::Refused(CreateRefusal::PriorityTaken { priority, holder }));
+        return Err(Failure::Refused(PriorityProblem::Taken { priority, holder }.into()));
     }
     Ok((id, priority))
-}
-
-fn insert(
-    insertion: &mut FeatureInsertion<'_>,
-    id: FeatureId,
-    priority: i64,
-    feature: &NewFeature,
-    dependencies: &[FeatureId],
-) -> rusqlite::Result<()> {
-    insertion.insert(&FeatureRow {
-        id,
-        priority,
-        category: feature.category(),
-        name: feature.name(),
-        description: feature.description(),
-        steps: &feature.steps().to_json(),
-        passes: false,
-        in_progress: false,
-        dependencies,
-        needs_human_input: false,
-        human_input_request: None,
-        human_input_response: None,
-    })
 }

@@ -6,8 +6,8 @@ use super::{DependencyProblem, checked_but_for_cycles};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
-use crate::tx::{FeatureRow, Tx, Write};
-use crate::types::{BacklogEntry, DependencyGraph, EntryProblem, FeatureId, GraphNode};
+use crate::tx::{Tx, Write};
+use crate::types::{DependencyGraph, EntryProblem, Feature, FeatureId, GraphNode};
 
 /// Why a backlog was not imported; nothing was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +62,8 @@ impl Refusal for ImportRefusal {
 /// the list; gives their number. Of several processes at once exactly one imports.
 #[derive(Debug, Clone)]
 pub struct ImportBacklog {
-    /// The list, from [`BacklogEntry::parse_list`].
-    pub entries: Vec<BacklogEntry>,
+    /// The list, from [`Feature::parse_backlog`].
+    pub entries: Vec<Feature>,
 }
 
 impl Command for ImportBacklog {
@@ -94,27 +94,14 @@ impl Command for ImportBacklog {
             let dependencies = checked_but_for_cycles(&graph, id, &entry.dependencies)
                 .and_then(|dependencies| circles.check(id, dependencies))
                 .map_err(|problem| Failure::Refused(ImportRefusal::Entry { index, id, problem }))?;
-            insertion.insert(&FeatureRow {
-                id,
-                priority: entry.priority,
-                category: &entry.category,
-                name: &entry.name,
-                description: &entry.description,
-                steps: &entry.steps.to_json(),
-                passes: entry.passes,
-                in_progress: entry.in_progress,
-                dependencies: &dependencies,
-                needs_human_input: entry.needs_human_input,
-                human_input_request: entry.human_input_request.as_ref(),
-                human_input_response: entry.human_input_response.as_ref(),
-            })?;
+            insertion.insert(&Feature { dependencies, ..entry.clone() })?;
         }
         Ok(self.entries.len())
     }
 }
 
 impl ImportBacklog {
-    /// A list from [`BacklogEntry::parse_list`] has passed this; the fields of an entry are public,
+    /// A list from [`Feature::parse_backlog`] has passed this; the fields of an entry are public,
     /// so any other list may hold anything.
     fn check_ids(&self) -> Result<(), Failure<ImportRefusal>> {
         let mut first_with = HashMap::with_capacity(self.entries.len());

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
+use serde_json::{Value, json};
+
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::Failure;
 use crate::tx::{LenientRow, Read, Tx};
-use crate::types::{Feature, FeatureId, Status};
+use crate::types::{Feature, FeatureId, Status, ids_json};
 
 /// The first ready features, and how many there are.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +118,33 @@ pub struct Graph {
     pub cycles: Vec<Vec<FeatureId>>,
     /// Feature, and an id it depends on that does not exist.
     pub dangling: Vec<(FeatureId, FeatureId)>,
+}
+
+impl Graph {
+    /// The graph as the tools show it: `nodes`, and as `edges` everything that a feature waits for,
+    /// ids that do not exist included.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let node = |node: &GraphEntry| {
+            json!({
+                "id": node.id.get(),
+                "name": node.name,
+                "category": node.category,
+                "status": node.status.as_str(),
+                "priority": node.priority,
+                "dependencies": ids_json(&node.dependencies),
+            })
+        };
+        let edges = |node: &GraphEntry| {
+            let target = node.id.get();
+            let edge = move |source: &FeatureId| json!({"source": source.get(), "target": target});
+            node.dependencies.iter().map(edge).collect::<Vec<_>>()
+        };
+        json!({
+            "nodes": self.nodes.iter().map(node).collect::<Value>(),
+            "edges": self.nodes.iter().flat_map(edges).collect::<Value>(),
+        })
+    }
 }
 
 /// The dependency graph with the state of each feature.

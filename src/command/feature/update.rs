@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{DependencyProblem, FeatureRefusal, checked_dependencies, existing};
+use super::{DependencyProblem, FeatureRefusal, PriorityProblem, checked_dependencies, existing};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
@@ -42,20 +42,9 @@ pub enum UpdateRefusal {
     /// The dependencies are refused.
     #[error(transparent)]
     Dependencies(#[from] DependencyProblem),
-    /// The priority is below 1.
-    #[error("a priority must be at least 1, not {priority}")]
-    PriorityTooLow {
-        /// What was asked for.
-        priority: i64,
-    },
-    /// The priority belongs to another feature.
-    #[error("priority {priority} belongs to feature {holder} already")]
-    PriorityTaken {
-        /// The priority.
-        priority: i64,
-        /// The feature that has it.
-        holder: FeatureId,
-    },
+    /// The priority is refused.
+    #[error(transparent)]
+    Priority(#[from] PriorityProblem),
     /// Somebody changed the feature since the caller read it.
     #[error("feature {id} was changed meanwhile (revision {found}, not {expected}); read it again")]
     Conflict {
@@ -74,8 +63,7 @@ impl Refusal for UpdateRefusal {
             Self::Feature(refusal) => refusal.code(),
             Self::Invalid(_) => "invalid_feature",
             Self::Dependencies(problem) => problem.code(),
-            Self::PriorityTooLow { .. } => "priority_too_low",
-            Self::PriorityTaken { .. } => "priority_taken",
+            Self::Priority(problem) => problem.code(),
             Self::Conflict { .. } => "conflict",
         }
     }
@@ -84,9 +72,9 @@ impl Refusal for UpdateRefusal {
         match self {
             Self::Feature(refusal) => refusal.features(),
             Self::Dependencies(problem) => problem.features(),
-            Self::PriorityTaken { holder, .. } => vec![*holder],
+            Self::Priority(problem) => problem.features(),
             Self::Conflict { id, .. } => vec![*id],
-            Self::Invalid(_) | Self::PriorityTooLow { .. } => Vec::new(),
+            Self::Invalid(_) => Vec::new(),
         }
     }
 }
@@ -145,11 +133,11 @@ impl UpdateFeature {
         priority: i64,
     ) -> Result<(), Failure<UpdateRefusal>> {
         if priority < 1 {
-            return Err(Failure::Refused(UpdateRefusal::PriorityTooLow { priority }));
+            return Err(Failure::Refused(PriorityProblem::TooLow { priority }.into()));
         }
         match tx.priority_holder(priority, priority)? {
             Some((holder, _)) if holder != self.id => {
-                Err(Failure::Refused(UpdateRefusal::PriorityTaken { priority, holder }))
+                Err(Failure::Refused(PriorityProblem::Taken { priority, holder }.into()))
             }
             _ => Ok(()),
         }

@@ -182,25 +182,5 @@ async fn get_blocked(mut call: Call) -> Outcome {
 }
 
 async fn get_graph(call: Call) -> Outcome {
-    let graph = call.run(GetGraph).await?;
-    let nodes: Vec<Value> = graph
-        .nodes
-        .iter()
-        .map(|node| {
-            json!({
-                "id": node.id.get(),
-                "name": node.name,
-                "category": node.category,
-                "status": node.status.as_str(),
-                "priority": node.priority,
-                "dependencies": ids_json(&node.dependencies),
-            })
-        })
-        .collect();
-    let edges: Vec<Value> = graph
-        .edges
-        .iter()
-        .map(|(source, target)| json!({"source": source.get(), "target": target.get()}))
-        .collect();
-    Ok(Answer::Json(json!({"nodes": nodes, "edges": edges})))
+    Ok(Answer::Json(call.run(GetGraph).await?.to_json()))
 }

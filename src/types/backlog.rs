@@ -8,57 +8,30 @@ use std::str;
 
 use serde_json::{Map, Value};
 
-use super::{FeatureId, Limits, Steps, parse_json};
+use super::{Feature, FeatureId, Limits, Steps, parse_json};
 
-/// One feature of such a list, with the defaults filled in.
-///
-/// ```
-/// use autoforge_store::{BacklogEntry, FeatureId};
-/// let entries = BacklogEntry::parse_list(br#"[{"name": "Log in", "passes": true}, {}]"#)?;
-/// assert_eq!((entries[0].name.as_str(), entries[0].passes), ("Log in", true));
-/// assert_eq!((entries[1].name.as_str(), entries[1].id), ("Feature 2", FeatureId::from(2)));
-/// # Ok::<(), autoforge_store::BacklogProblem>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct BacklogEntry {
-    /// Its number, unique in the list. Default: its 1-based position.
-    pub id: FeatureId,
-    /// Lower is sooner. Default: its 1-based position.
-    pub priority: i64,
-    /// What it belongs to. Default: `uncategorized`.
-    pub category: String,
-    /// What it is called. Default: `Feature <1-based position>`.
-    pub name: String,
-    /// What it should do. Default: empty.
-    pub description: String,
-    /// How to build and check it, any JSON. Default: no steps.
-    pub steps: Steps,
-    /// It is done. Default: false.
-    pub passes: bool,
-    /// An agent has claimed it. Default: false.
-    pub in_progress: bool,
-    /// It waits for an answer from a human. Default: false.
-    pub needs_human_input: bool,
-    /// The features that must pass first; what is no integer is left out. Default: none.
-    pub dependencies: Vec<FeatureId>,
-    /// The latest request to a human. Default: none.
-    pub human_input_request: Option<Value>,
-    /// The answer to it. Default: none.
-    pub human_input_response: Option<Value>,
-}
-
-impl BacklogEntry {
-    /// Reads a list: JSON in UTF-8, with or without a byte order mark.
+impl Feature {
+    /// Reads a list of features: JSON in UTF-8, with or without a byte order mark.
     ///
-    /// A key that is missing or null has its default, except that null `steps` stay null. A number
-    /// where text belongs becomes its text; 0 and 1 are booleans. Keys that mean nothing are
-    /// ignored.
+    /// A key that is missing or null has its default, except that null `steps` stay null: id and
+    /// priority are the 1-based position, the category is `uncategorized`, the name `Feature` and
+    /// the position, all else is empty or false. A number where text belongs becomes its text; 0
+    /// and 1 are booleans; dependencies that are no integers are left out; keys that mean nothing
+    /// are ignored.
+    ///
+    /// ```
+    /// use autoforge_store::{Feature, FeatureId};
+    /// let features = Feature::parse_backlog(br#"[{"name": "Log in", "passes": true}, {}]"#)?;
+    /// assert_eq!((features[0].name.as_str(), features[0].passes), ("Log in", true));
+    /// assert_eq!((features[1].name.as_str(), features[1].id), ("Feature 2", FeatureId::from(2)));
+    /// # Ok::<(), autoforge_store::BacklogProblem>(())
+    /// ```
     ///
     /// # Errors
     /// [`BacklogProblem`] says where the text stops being JSON, what else it is if it is no list,
     /// that it has more than [`Limits::BULK`] entries, or which is the first entry that cannot be
     /// stored and why.
-    pub fn parse_list(json: &[u8]) -> Result<Vec<Self>, BacklogProblem> {
+    pub fn parse_backlog(json: &[u8]) -> Result<Vec<Self>, BacklogProblem> {
         let items = match parse(json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json))? {
             Value::Array(items) => items,
             other => return Err(BacklogProblem::NotAnArray { found: kind(&other) }),
@@ -110,8 +83,8 @@ impl BacklogEntry {
 /// Why a list cannot be taken over. Nothing of it is.
 ///
 /// ```
-/// use autoforge_store::{BacklogEntry, BacklogProblem};
-/// let problem = BacklogEntry::parse_list(br#"{"features": []}"#).unwrap_err();
+/// use autoforge_store::{Feature, BacklogProblem};
+/// let problem = Feature::parse_backlog(br#"{"features": []}"#).unwrap_err();
 /// assert_eq!(problem, BacklogProblem::NotAnArray { found: "an object" });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,8 +127,8 @@ pub enum BacklogProblem {
 /// Why one entry of a list cannot be stored.
 ///
 /// ```
-/// use autoforge_store::{BacklogEntry, BacklogProblem, EntryProblem};
-/// let problem = BacklogEntry::parse_list(br#"[{}, {"id": 0}]"#).unwrap_err();
+/// use autoforge_store::{Feature, BacklogProblem, EntryProblem};
+/// let problem = Feature::parse_backlog(br#"[{}, {"id": 0}]"#).unwrap_err();
 /// let expected = EntryProblem::IdBelowOne { id: 0 };
 /// assert_eq!(problem, BacklogProblem::Entry { index: 1, problem: expected });
 /// ```
@@ -285,11 +258,11 @@ mod tests {
     use super::super::{Feature, to_json_text};
     use super::*;
 
-    fn list(json: &Value) -> Result<Vec<BacklogEntry>, BacklogProblem> {
-        BacklogEntry::parse_list(json.to_string().as_bytes())
+    fn list(json: &Value) -> Result<Vec<Feature>, BacklogProblem> {
+        Feature::parse_backlog(json.to_string().as_bytes())
     }
 
-    fn only(entry: Value) -> BacklogEntry {
+    fn only(entry: Value) -> Feature {
         let [entry] = list(&Value::Array(vec![entry])).unwrap().try_into().unwrap();
         entry
     }
@@ -307,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_empty_entry_has_every_default() {
-        let expected = BacklogEntry {
+        let expected = Feature {
             id: 1.into(),
             priority: 1,
             category: "uncategorized".into(),
@@ -457,7 +430,7 @@ mod tests {
         ];
         for (json, line, column, detail) in cases {
             let problem = BacklogProblem::NotJson { line, column, detail: detail.into() };
-            assert_eq!(BacklogEntry::parse_list(json), Err(problem));
+            assert_eq!(Feature::parse_backlog(json), Err(problem));
         }
     }
 
@@ -474,14 +447,14 @@ mod tests {
         }
         let (count, max) = (Limits::BULK + 1, Limits::BULK);
         let many = format!("[{}0]", "0,".repeat(max));
-        let problem = BacklogEntry::parse_list(many.as_bytes());
+        let problem = Feature::parse_backlog(many.as_bytes());
         assert_eq!(problem, Err(BacklogProblem::TooMany { count, max }));
     }
 
     #[test]
     fn a_byte_order_mark_and_half_a_surrogate_pair_are_tolerated() {
         let json = "\u{feff}[{\"name\": \"a\\ud800\", \"steps\": [\"é\"]}]";
-        let [entry] = BacklogEntry::parse_list(json.as_bytes()).unwrap().try_into().unwrap();
+        let [entry] = Feature::parse_backlog(json.as_bytes()).unwrap().try_into().unwrap();
         assert_eq!(
             (entry.name.as_str(), entry.steps),
             ("a\u{fffd}", Steps::List(vec!["é".into()]))
@@ -527,28 +500,14 @@ mod tests {
                 feature.id = id.into();
             }
             let export: Value = features.iter().map(Feature::to_json).collect();
-            let entries = BacklogEntry::parse_list(to_json_text(&export).as_bytes()).unwrap();
-            let back = entries.into_iter().map(|entry| Feature {
-                id: entry.id,
-                priority: entry.priority,
-                category: entry.category,
-                name: entry.name,
-                description: entry.description,
-                steps: entry.steps,
-                passes: entry.passes,
-                in_progress: entry.in_progress,
-                dependencies: entry.dependencies,
-                needs_human_input: entry.needs_human_input,
-                human_input_request: entry.human_input_request,
-                human_input_response: entry.human_input_response,
-            });
-            prop_assert_eq!(back.collect::<Vec<_>>(), features);
+            let entries = Feature::parse_backlog(to_json_text(&export).as_bytes()).unwrap();
+            prop_assert_eq!(entries, features);
         }
 
         #[test]
         fn no_bytes_make_reading_panic(bytes: Vec<u8>, text in r#"[\[\]{}":,0-9a-z\\ ]{0,40}"#) {
-            let _ = BacklogEntry::parse_list(&bytes);
-            let _ = BacklogEntry::parse_list(text.as_bytes());
+            let _ = Feature::parse_backlog(&bytes);
+            let _ = Feature::parse_backlog(text.as_bytes());
         }
     }
 }
