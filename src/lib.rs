@@ -27,6 +27,10 @@
 //! from a fault of the storage. The feature `cli`, on by default, adds the program's own parts; the
 //! library needs none of them.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod actor;
 #[cfg(feature = "cli")]
 pub mod cli;
