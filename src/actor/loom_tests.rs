@@ -12,7 +12,7 @@ use super::{
     Actor, Answerer, Asker, Cache, OnFull, Outcome, Progress, Resident, Resource, Storage, serve,
     slot,
 };
-use crate::sync::{Lane, Mutex, Receiver, SendError};
+use crate::sync::{Condvar, Lane, Mutex, Receiver, SendError};
 
 /// Explores a model completely within the bound, and says how large it was.
 fn explore(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
@@ -398,6 +398,35 @@ fn loom_a_failed_open_is_retried_by_whoever_waited() {
         use_once(&cache, &openings);
         failing.join().unwrap();
         assert_eq!(openings.lock().live, 0);
+    });
+}
+
+#[test]
+fn loom_a_slow_opening_keeps_nobody_from_another_key() {
+    explore("cache: an opening that ends only after another one", Some(2), || {
+        let cache = TestCache::new(Cache::new());
+        let other_is_open = Arc::new((Mutex::new(false), Condvar::new()));
+        let slow = {
+            let (cache, other_is_open) = (Arc::clone(&cache), Arc::clone(&other_is_open));
+            loom::thread::spawn(move || {
+                let opened = cache.get_or_open(&1, |resident| {
+                    let (flag, changed) = &*other_is_open;
+                    let mut is_open = flag.lock();
+                    while !*is_open {
+                        changed.wait(&mut is_open);
+                    }
+                    drop(is_open);
+                    open(resident, &Arc::default())
+                });
+                assert!(opened.is_ok());
+            })
+        };
+        let fast = cache.get_or_open(&2, |resident| open(resident, &Arc::default()));
+        assert!(fast.is_ok());
+        *other_is_open.0.lock() = true;
+        other_is_open.1.notify_all();
+        drop(fast);
+        slow.join().unwrap();
     });
 }
 
