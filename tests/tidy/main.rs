@@ -131,7 +131,7 @@ fn check(rule: Rule) -> io::Result<()> {
 fn import_direction(tree: &Tree) -> Vec<String> {
     let exports = Exports::of(tree);
     let mut complaints = Vec::new();
-    for file in tree.library() {
+    for file in tree.crate_files() {
         let own = file.top();
         let layer = LAYERS.iter().find(|layer| layer.module == own);
         if layer.is_none() && !FRONT_ENDS.contains(&own) {
@@ -275,7 +275,7 @@ fn functions_in_lib(tree: &Tree) -> Vec<String> {
 
 fn undeclared_files(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
-    for file in tree.library() {
+    for file in tree.crate_files() {
         let Some((name, parents)) = file.module.split_last() else { continue };
         let parent = match parents {
             [] => "src/lib.rs".to_owned(),
@@ -302,7 +302,7 @@ fn commands_without_op(tree: &Tree) -> Vec<String> {
         .filter_map(|path| path.segments.strip_prefix(&["Self"])?.first().copied())
         .collect();
     let mut complaints = Vec::new();
-    for file in tree.library() {
+    for file in tree.crate_files() {
         let tokens = file.shipped();
         for at in 0..tokens.len() {
             let name = text(&tokens, at + 3);

@@ -73,7 +73,7 @@ impl Tree {
     }
 
     /// The files of the library's modules, without lib.rs itself.
-    pub(crate) fn library(&self) -> impl Iterator<Item = &File> {
+    pub(crate) fn crate_files(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| !file.module.is_empty())
     }
 }

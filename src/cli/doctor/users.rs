@@ -28,7 +28,7 @@ struct User {
     stopped: bool,
     /// What it has open was deleted or replaced.
     detached: bool,
-    library: Option<Library>,
+    linked: Option<Library>,
 }
 
 /// How a process holds a file.
@@ -57,7 +57,7 @@ pub(super) fn of(database: &Path) -> Users {
                 command: command(pid),
                 stopped: is_stopped(pid),
                 detached: hold == Hold::Detached,
-                library: library(pid, &mut libraries),
+                linked: library(pid, &mut libraries),
             }),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => users.hidden += 1,
             // It is none of them, or it has ended meanwhile.
@@ -95,14 +95,14 @@ impl Users {
 impl User {
     fn check(&self, name: &'static str, has_log: bool) -> Check {
         let mut found = format!("process {} ({})", self.pid, self.command);
-        if let Some(library) = &self.library {
+        if let Some(library) = &self.linked {
             found = format!("{found}, {library}");
         }
         if self.detached {
             found.push_str(", works on a file that was deleted or replaced");
             return Check::error(name, found, "end the process: what it writes is lost");
         }
-        if has_log && self.library.as_ref().is_some_and(Library::loses_writes) {
+        if has_log && self.linked.as_ref().is_some_and(Library::loses_writes) {
             found.push_str(", which can lose writes of others when it copies the log back");
             let advice = "update the SQLite of this program to 3.51.3 or later (the packages \
                           libsqlite3-0 or python3), or end it";
