@@ -75,6 +75,16 @@ pub enum Failure<R> {
     Sqlite(rusqlite::Error),
 }
 
+impl<R> Failure<R> {
+    /// The same, with the refusal as part of a wider one.
+    pub(crate) fn widen<S: From<R>>(self) -> Failure<S> {
+        match self {
+            Self::Refused(refusal) => Failure::Refused(refusal.into()),
+            Self::Sqlite(fault) => Failure::Sqlite(fault),
+        }
+    }
+}
+
 impl<R> From<rusqlite::Error> for Failure<R> {
     fn from(fault: rusqlite::Error) -> Self {
         Self::Sqlite(fault)

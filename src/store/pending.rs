@@ -158,7 +158,9 @@ impl<C: Command> Job for Pending<C> {
 /// The answer to a submitted command: a future, or something to wait for.
 ///
 /// It works on any executor and on none. Dropping it withdraws the command if it has not started;
-/// one that has started runs to its end.
+/// one that has started runs to its end. Its waker is called on the engine's thread, so a waker may
+/// submit commands but must not wait for one: [`Store::call`](crate::Store::call) there would wait
+/// for itself.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();

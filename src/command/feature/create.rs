@@ -195,12 +195,7 @@ impl Command for CreateFeatures {
         check_plan(&self.features).map_err(Failure::Refused)?;
         let mut created = CreatedFeatures { ids: Vec::new(), with_dependencies: 0 };
         let (first_id, first_priority) =
-            first_place(tx, self.starting_priority, self.features.len()).map_err(|failure| {
-                match failure {
-                    Failure::Refused(refusal) => Failure::Refused(BulkRefusal::from(refusal)),
-                    Failure::Sqlite(fault) => Failure::Sqlite(fault),
-                }
-            })?;
+            first_place(tx, self.starting_priority, self.features.len()).map_err(Failure::widen)?;
         let mut insertion = tx.feature_insertion()?;
         // With an end, since a range without one overflows behind the highest number.
         let ids = (first_id.get()..=i64::MAX).map(FeatureId::from);

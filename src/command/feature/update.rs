@@ -99,11 +99,7 @@ impl Command for UpdateFeature {
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<UpdateRefusal>> {
         let refuse = |refusal: UpdateRefusal| Failure::Refused(refusal);
-        let before = match existing(tx, self.id) {
-            Ok(feature) => feature,
-            Err(Failure::Refused(refusal)) => return Err(refuse(refusal.into())),
-            Err(Failure::Sqlite(fault)) => return Err(fault.into()),
-        };
+        let before = existing(tx, self.id).map_err(Failure::widen)?;
         let (id, found) = (self.id, before.revision());
         if let Some(expected) = self.expected.filter(|expected| *expected != found) {
             return Err(refuse(UpdateRefusal::Conflict { id, expected, found }));
