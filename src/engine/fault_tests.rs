@@ -2,10 +2,10 @@
 //! connection, where no test from outside can reach.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
-use super::{Engine, Location, OnFault, OpenOptions};
+use super::{Engine, JournalMode, Location, OnFault, OpenOptions};
 use crate::database::{Database, Features};
 use crate::error::{LockHolder, StorageError};
 use crate::sync::Mutex;
@@ -150,4 +150,22 @@ fn a_job_that_discards_is_undone_alone() {
     ]);
     assert_eq!(bench.answers(), [("creates", "ok"), ("refuses", "ok"), ("creates too", "ok")]);
     assert_eq!(bench.features(), 2);
+}
+
+#[test]
+fn without_a_log_a_reader_in_the_way_of_a_commit_undoes_the_group_and_no_more() {
+    let mut bench = Bench::new();
+    let mode = "PRAGMA journal_mode = DELETE";
+    let mode: String = bench.engine.connection.query_row(mode, [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "delete");
+    bench.engine.journal = JournalMode::Rollback;
+    bench.engine.lock_wait = Duration::ZERO;
+    let reader = rusqlite::Connection::open(bench.engine.path()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM features").unwrap();
+    bench.run(&[("beside a reader", CREATE, Verdict::Keep)]);
+    assert_eq!(bench.answers(), [("beside a reader", "group_aborted")]);
+    reader.execute_batch("COMMIT").unwrap();
+    bench.run(&[("alone", CREATE, Verdict::Keep)]);
+    assert_eq!(bench.answers(), [("alone", "ok")]);
+    assert_eq!(bench.features(), 1);
 }

@@ -229,17 +229,10 @@ impl Engine {
     }
 
     fn commit(&mut self) -> Ended {
-        // Without a log, COMMIT waits for the readers to leave the file; nobody else can be served
-        // meanwhile, so this is the one place where SQLite may do the waiting.
-        let wait = match self.journal {
-            JournalMode::Wal => Duration::ZERO,
-            JournalMode::Rollback => self.lock_wait,
+        let committed = match self.journal {
+            JournalMode::Wal => self.execute("COMMIT"),
+            JournalMode::Rollback => self.commit_beside_readers(),
         };
-        let committed = self
-            .connection
-            .busy_timeout(wait)
-            .and_then(|()| self.execute("COMMIT"))
-            .and_then(|()| self.connection.busy_timeout(Duration::ZERO));
         match committed {
             Ok(()) => Ended::Committed,
             Err(fault) if is_busy(&fault) && !self.connection.is_autocommit() => {
@@ -259,6 +252,17 @@ impl Engine {
                 Ended::Unknown(fault)
             }
         }
+    }
+
+    /// Without a log, COMMIT waits for the readers to leave the file; nobody else can be served
+    /// meanwhile, so this is the one place where SQLite does the waiting.
+    fn commit_beside_readers(&self) -> rusqlite::Result<()> {
+        let committed =
+            self.connection.busy_timeout(self.lock_wait).and_then(|()| self.execute("COMMIT"));
+        // However that ended: the next BEGIN must not sleep. Setting it back cannot fail where
+        // setting it has not, and the outcome of the COMMIT is what counts.
+        drop(self.connection.busy_timeout(Duration::ZERO));
+        committed
     }
 
     /// Invariant: when a group is undone, neither a success nor a refusal of it may be told, since
