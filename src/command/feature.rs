@@ -83,7 +83,10 @@ impl Refusal for FeatureRefusal {
 }
 
 /// The feature, or a refusal that it does not exist.
-fn existing<A: Access>(tx: &Tx<'_, A>, id: FeatureId) -> Result<Feature, Failure<FeatureRefusal>> {
+pub(super) fn existing<A: Access>(
+    tx: &Tx<'_, A>,
+    id: FeatureId,
+) -> Result<Feature, Failure<FeatureRefusal>> {
     tx.feature(id)?.ok_or(Failure::Refused(FeatureRefusal::NotFound { id }))
 }
 

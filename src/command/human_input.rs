@@ -1,6 +1,7 @@
 //! Questions to a human, and their answers.
 
 use super::Command;
+use super::feature::{FeatureRefusal, existing};
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{Tx, Write};
@@ -13,18 +14,9 @@ use crate::types::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HumanInputRefusal {
-    /// There is no such feature.
-    #[error("feature {id} does not exist")]
-    NotFound {
-        /// The id that was asked for.
-        id: FeatureId,
-    },
-    /// The feature is done.
-    #[error("feature {id} is already passing")]
-    AlreadyPassing {
-        /// Which one.
-        id: FeatureId,
-    },
+    /// It does not exist, or it passes.
+    #[error(transparent)]
+    Feature(#[from] FeatureRefusal),
     /// Only who works on a feature may ask about it.
     #[error("feature {id} is not in progress")]
     NotInProgress {
@@ -56,8 +48,7 @@ pub enum HumanInputRefusal {
 impl Refusal for HumanInputRefusal {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotFound { .. } => "not_found",
-            Self::AlreadyPassing { .. } => "already_passing",
+            Self::Feature(refusal) => refusal.code(),
             Self::NotInProgress { .. } => "not_in_progress",
             Self::NotWaiting { .. } => "not_waiting",
             Self::RequestChanged { .. } => "request_changed",
@@ -67,9 +58,8 @@ impl Refusal for HumanInputRefusal {
 
     fn features(&self) -> Vec<FeatureId> {
         match self {
-            Self::NotFound { id }
-            | Self::AlreadyPassing { id }
-            | Self::NotInProgress { id }
+            Self::Feature(refusal) => refusal.features(),
+            Self::NotInProgress { id }
             | Self::NotWaiting { id }
             | Self::RequestChanged { id }
             | Self::Answer { id, .. } => vec![*id],
@@ -77,8 +67,13 @@ impl Refusal for HumanInputRefusal {
     }
 }
 
-fn existing(tx: &Tx<'_, Write>, id: FeatureId) -> Result<Feature, Failure<HumanInputRefusal>> {
-    tx.feature(id)?.ok_or(Failure::Refused(HumanInputRefusal::NotFound { id }))
+/// The feature, unless it passes.
+fn unfinished(tx: &Tx<'_, Write>, id: FeatureId) -> Result<Feature, Failure<HumanInputRefusal>> {
+    let feature = existing(tx, id).map_err(Failure::widen)?;
+    if feature.passes {
+        return Err(Failure::Refused(FeatureRefusal::AlreadyPassing { id }.into()));
+    }
+    Ok(feature)
 }
 
 /// Asks a human about a feature that is in progress: its claim ends and it waits for the answer. An
@@ -100,10 +95,7 @@ impl Command for RequestHumanInput {
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<String, Failure<HumanInputRefusal>> {
         let id = self.id;
-        let feature = existing(tx, id)?;
-        if feature.passes {
-            return Err(Failure::Refused(HumanInputRefusal::AlreadyPassing { id }));
-        }
+        let feature = unfinished(tx, id)?;
         if !feature.in_progress {
             return Err(Failure::Refused(HumanInputRefusal::NotInProgress { id }));
         }
@@ -142,10 +134,7 @@ impl Command for AnswerHumanInput {
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<HumanInputRefusal>> {
         let id = self.id;
         let refuse = |refusal| Err(Failure::Refused(refusal));
-        let feature = existing(tx, id)?;
-        if feature.passes {
-            return refuse(HumanInputRefusal::AlreadyPassing { id });
-        }
+        let feature = unfinished(tx, id)?;
         if !feature.needs_human_input {
             return refuse(HumanInputRefusal::NotWaiting { id });
         }

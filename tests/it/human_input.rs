@@ -2,9 +2,9 @@
 //! was meant for.
 
 use autoforge_store::{
-    AnswerHumanInput, AnswerProblem, ClaimFeature, Error, Feature, GetReady, HumanInputAnswer,
-    HumanInputRefusal, HumanInputRequest, MarkPassing, RequestHumanInput, Revision, Store,
-    Timestamp,
+    AnswerHumanInput, AnswerProblem, ClaimFeature, Error, Feature, FeatureRefusal, GetReady,
+    HumanInputAnswer, HumanInputRefusal, HumanInputRequest, MarkPassing, RequestHumanInput,
+    Revision, Store, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -70,8 +70,8 @@ fn only_a_claimed_feature_that_does_not_pass_may_ask() {
     let (_project, store) = Project::with_features(2);
     assert_eq!(ask(&store, 1, "?"), Err(HumanInputRefusal::NotInProgress { id: 1.into() }));
     store.call(MarkPassing { id: 2.into() }).unwrap();
-    assert_eq!(ask(&store, 2, "?"), Err(HumanInputRefusal::AlreadyPassing { id: 2.into() }));
-    assert_eq!(ask(&store, 9, "?"), Err(HumanInputRefusal::NotFound { id: 9.into() }));
+    assert_eq!(ask(&store, 2, "?"), Err(FeatureRefusal::AlreadyPassing { id: 2.into() }.into()));
+    assert_eq!(ask(&store, 9, "?"), Err(FeatureRefusal::NotFound { id: 9.into() }.into()));
     assert_eq!(feature(&store, 1).human_input_request, None);
 }
 
@@ -142,8 +142,8 @@ fn a_stored_question_that_makes_no_sense_can_still_be_answered() {
 fn unknown_features_and_passing_ones_take_no_answer() {
     let (project, store) = asked();
     let missing = answer(&store, 9, json!({}), None);
-    assert_eq!(missing, Err(HumanInputRefusal::NotFound { id: 9.into() }));
+    assert_eq!(missing, Err(FeatureRefusal::NotFound { id: 9.into() }.into()));
     project.foreign().execute_batch("UPDATE features SET passes = 1").unwrap();
     let passing = answer(&store, 1, json!({"key": "k"}), None);
-    assert_eq!(passing, Err(HumanInputRefusal::AlreadyPassing { id: 1.into() }));
+    assert_eq!(passing, Err(FeatureRefusal::AlreadyPassing { id: 1.into() }.into()));
 }
