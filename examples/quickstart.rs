@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ]))?;
 
     // Choosing and claiming are one transaction, so any number of agents can run this loop.
-    while let ClaimedNext::Feature(feature) = store.call(ClaimNext)? {
+    while let ClaimedNext::Feature(next) = store.call(ClaimNext)? {
+        let feature = next.feature;
         println!("working on {}: {}", feature.id, feature.name);
         store.call(MarkPassing { id: feature.id })?;
     }

@@ -36,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn work(folder: &Path) -> Result<(), Box<dyn Error>> {
     let store = Store::open_project(folder)?;
     let mut done = Vec::new();
-    while let ClaimedNext::Feature(feature) = store.call(ClaimNext)? {
+    while let ClaimedNext::Feature(next) = store.call(ClaimNext)? {
+        let feature = next.feature;
         store.call(MarkPassing { id: feature.id })?;
         done.push(feature.id.to_string());
     }

@@ -2,29 +2,43 @@
 //!
 //! A new command is one new file below (or a verb beside its kin) and one `pub use` line here.
 
+mod claims;
 mod dependency;
 mod feature;
+mod history;
 mod human_input;
+mod policy;
+mod signed;
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::database::Database;
 use crate::error::{Failure, Refusal};
 use crate::tx::{Access, Tx};
+use crate::types::{Caller, FenceToken};
 
+pub use claims::{
+    GetAttempts, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims, RenewedClaims,
+    RetryFeature, StandingClaim,
+};
 pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
 };
 pub use feature::{
     Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimFeature,
-    ClaimNext, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreateRefusal,
-    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem, FeatureChanges,
-    FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady,
-    GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
+    ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
+    CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem,
+    FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph,
+    GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
     MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, SkipFeature,
     SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
 };
+pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
+pub use policy::{GetPolicy, SetPolicy};
+pub use signed::Signed;
 
 /// A typed operation on one kind of database, carried out in one transaction.
 ///
@@ -59,4 +73,44 @@ pub trait Command: fmt::Debug + Send + 'static {
     /// # Errors
     /// [`Failure::Refused`] for a verdict about the data, [`Failure::Sqlite`] for a fault.
     fn run(&self, tx: &Tx<'_, Self::Access>) -> Result<Self::Output, Failure<Self::Rejection>>;
+
+    /// Says who calls; see [`Signed`].
+    fn by(self, caller: &Arc<Caller>) -> Signed<Self>
+    where
+        Self: Sized,
+    {
+        Signed::new(self).by(caller)
+    }
+
+    /// Makes the caller the owner of what the command claims; see [`Signed::owning`].
+    fn owning(self, lease: Option<Duration>) -> Signed<Self>
+    where
+        Self: Sized,
+    {
+        Signed::new(self).owning(lease)
+    }
+
+    /// Says under which claim the call is made; see [`Signed::under`].
+    fn under(self, token: FenceToken) -> Signed<Self>
+    where
+        Self: Sized,
+    {
+        Signed::new(self).under(token)
+    }
+
+    /// Means to act on a feature even if somebody else owns it; see [`Signed::overriding`].
+    fn overriding(self) -> Signed<Self>
+    where
+        Self: Sized,
+    {
+        Signed::new(self).overriding()
+    }
+
+    /// Says why, for the history; see [`Signed::because`].
+    fn because(self, reason: &str) -> Signed<Self>
+    where
+        Self: Sized,
+    {
+        Signed::new(self).because(reason)
+    }
 }

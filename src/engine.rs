@@ -32,6 +32,7 @@ pub use open::OpenOptions;
 pub(crate) use open::Opened;
 
 use crate::error::StorageError;
+use crate::tx::Circumstances;
 
 thread_local! {
     /// Frames in the log after the last commit of this thread's connection. SQLite's hook takes a
@@ -54,6 +55,8 @@ pub(crate) struct Engine {
     connection: Connection,
     location: Location,
     journal: JournalMode,
+    /// What the jobs of the running group are told of the world outside the file.
+    circumstances: Circumstances,
     /// How long a commit may wait for readers, where there is no log.
     lock_wait: Duration,
     /// Set once by a fault after which nothing may run until the file is opened anew.

@@ -16,8 +16,8 @@
 //! store.call(CreateFeature::new(login))?;
 //!
 //! // Of many agents, in any number of processes, exactly one gets each feature.
-//! if let ClaimedNext::Feature(feature) = store.call(ClaimNext)? {
-//!     store.call(MarkPassing { id: feature.id })?;
+//! if let ClaimedNext::Feature(claimed) = store.call(ClaimNext)? {
+//!     store.call(MarkPassing { id: claimed.feature.id })?;
 //! }
 //! assert_eq!(store.call(ClaimNext)?, ClaimedNext::AllPassing);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,6 +38,7 @@ mod command;
 mod database;
 mod engine;
 mod error;
+mod host;
 #[cfg(feature = "cli")]
 pub mod mcp;
 mod project;
@@ -50,14 +51,16 @@ mod types;
 
 pub use command::{
     AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal,
-    CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, Command,
-    CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature,
-    DependencyList, DependencyProblem, DependencyRefusal, FeatureChanges, FeatureFindings,
-    FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary,
-    Graph, GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, ListFeatures, MarkFailing,
-    MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, RemoveDependency,
-    RequestHumanInput, SetDependencies, SkipFeature, SkippedFeature, Stats, UpdateFeature,
-    UpdateRefusal,
+    ChangesRefusal, CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext,
+    ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures,
+    DeleteFeature, DeletedFeature, DependencyList, DependencyProblem, DependencyRefusal,
+    FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetChanges,
+    GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph,
+    GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, ListFeatures, MarkFailing,
+    MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, RecoverClaims,
+    RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature,
+    SetDependencies, SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats,
+    UpdateFeature, UpdateRefusal,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{
@@ -67,9 +70,12 @@ pub use engine::{
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
 pub use project::ProjectLayout;
 pub use store::{ImportedBacklog, Opening, Reply, Store, dispose};
-pub use tx::{Access, Read, Tx, Write};
+pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
-    AnswerProblem, BacklogProblem, DependencyGraph, EntryProblem, Feature, FeatureId,
-    FeatureSummary, FieldProblem, GraphNode, HumanInputAnswer, HumanInputRequest, InvalidFeature,
-    InvalidRequest, Limits, NewFeature, PlannedFeature, Revision, Status, Steps, Timestamp,
+    AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,
+    DependencyGraph, Effect, EntryProblem, Event, EventId, EventKind, Feature, FeatureId,
+    FeatureSummary, FenceToken, Field, FieldProblem, GraphNode, Holder, HumanInputAnswer,
+    HumanInputRequest, InvalidFeature, InvalidRequest, Lease, Limits, Moment, NewFeature,
+    PlannedFeature, Policy, ProcessIdentity, Revision, Status, Steps, Stored, Tenure, Timestamp,
+    Uptime,
 };

@@ -4,12 +4,26 @@
 //! hands out no connection, so a command can neither commit nor change a setting, and a reading
 //! command has no way to write.
 
+mod circumstances;
+mod claims;
+mod events;
 mod features;
+mod policy;
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Params, Row};
+
+use crate::types::{EventId, Signature};
+#[cfg_attr(
+    not(feature = "testing"),
+    expect(unreachable_pub, reason = "public for tests alone")
+)]
+pub use circumstances::Circumstances;
+pub(crate) use claims::Standing;
+pub(crate) use events::Occasion;
 
 mod sealed {
     pub trait Sealed {}
@@ -42,12 +56,15 @@ impl Access for Write {
 
 /// A transaction that the engine has begun and will end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Transaction<'c>(&'c Connection);
+pub(crate) struct Transaction<'c> {
+    connection: &'c Connection,
+    circumstances: &'c Circumstances,
+}
 
 impl<'c> Transaction<'c> {
     /// Only the engine calls this, inside a transaction: an IMMEDIATE one for whoever writes.
-    pub(crate) fn begun_on(connection: &'c Connection) -> Self {
-        Self(connection)
+    pub(crate) fn begun_on(connection: &'c Connection, circumstances: &'c Circumstances) -> Self {
+        Self { connection, circumstances }
     }
 }
 
@@ -55,12 +72,43 @@ impl<'c> Transaction<'c> {
 #[derive(Debug)]
 pub struct Tx<'c, A> {
     connection: &'c Connection,
+    circumstances: &'c Circumstances,
+    signature: &'c Signature,
+    /// The first event of the command.
+    first_event: Cell<Option<EventId>>,
     access: PhantomData<A>,
 }
 
 impl<'c, A: Access> Tx<'c, A> {
     pub(crate) fn new(transaction: Transaction<'c>) -> Self {
-        Self { connection: transaction.0, access: PhantomData }
+        let Transaction { connection, circumstances } = transaction;
+        let (signature, first_event) = (Signature::NONE, Cell::new(None));
+        Self { connection, circumstances, signature, first_event, access: PhantomData }
+    }
+
+    /// The same transaction for a call that comes with this.
+    pub(crate) fn signed<'s>(
+        &'s self,
+        signature: &'s Signature,
+        circumstances: Option<&'s Circumstances>,
+    ) -> Tx<'s, A> {
+        Tx {
+            connection: self.connection,
+            circumstances: circumstances.unwrap_or(self.circumstances),
+            signature,
+            first_event: Cell::new(self.first_event.get()),
+            access: PhantomData,
+        }
+    }
+
+    /// What comes with the call.
+    pub(crate) fn signature(&self) -> &'c Signature {
+        self.signature
+    }
+
+    /// What is known of the world outside the file.
+    pub(crate) fn circumstances(&self) -> &'c Circumstances {
+        self.circumstances
     }
 
     /// The first row, where there is one.
@@ -92,7 +140,7 @@ impl<'c, A: Access> Tx<'c, A> {
     }
 }
 
-impl Tx<'_, Write> {
+impl<'c> Tx<'c, Write> {
     /// Runs one statement that returns no rows; gives the number of changed rows.
     pub(crate) fn execute(
         &self,
@@ -100,6 +148,18 @@ impl Tx<'_, Write> {
         params: impl Params,
     ) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// As [`Tx::execute`], for a statement whose column names are put together from [`Field`]s.
+    ///
+    /// [`Field`]: crate::types::Field
+    fn execute_built(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// The id of the row that the last insertion made.
+    fn inserted(&self) -> i64 {
+        self.connection.last_insert_rowid()
     }
 
     /// Prepares a statement that is run many times.
@@ -113,8 +173,14 @@ impl Tx<'_, Write> {
     }
 
     /// The same transaction for reading alone.
-    pub(crate) fn as_read(&self) -> Tx<'_, Read> {
-        Tx::new(Transaction(self.connection))
+    pub(crate) fn as_read(&self) -> Tx<'c, Read> {
+        Tx {
+            connection: self.connection,
+            circumstances: self.circumstances,
+            signature: self.signature,
+            first_event: Cell::new(None),
+            access: PhantomData,
+        }
     }
 }
 
@@ -126,6 +192,8 @@ pub(crate) trait LenientRow {
     fn optional_text(&self, column: usize) -> rusqlite::Result<Option<String>>;
     /// A whole number; what is none becomes `default`.
     fn integer(&self, column: usize, default: i64) -> rusqlite::Result<i64>;
+    /// A whole number, or `None` for NULL and what is none.
+    fn optional_integer(&self, column: usize) -> rusqlite::Result<Option<i64>>;
     /// A boolean: any number but zero is true, all else is false.
     fn boolean(&self, column: usize) -> rusqlite::Result<bool>;
 }
@@ -161,6 +229,10 @@ impl LenientRow for Row<'_> {
             ValueRef::Real(number) if number.is_finite() => number as i64,
             _ => default,
         })
+    }
+
+    fn optional_integer(&self, column: usize) -> rusqlite::Result<Option<i64>> {
+        Ok(self.get_ref(column)?.as_i64().ok())
     }
 
     fn boolean(&self, column: usize) -> rusqlite::Result<bool> {

@@ -5,14 +5,24 @@
 //! invalid one; values read from a file are taken as they are, because other programs write it too.
 
 mod backlog;
+mod claim;
+mod event;
 mod feature;
 mod graph;
 mod human_input;
 mod json_text;
 mod limits;
+mod policy;
+mod process;
+mod signature;
 mod timestamp;
 
 pub use backlog::{BacklogProblem, EntryProblem};
+pub use claim::{
+    AttemptEnd, AttemptOutcome, Caller, ClaimRecord, FenceToken, Holder, Lease, Tenure,
+};
+pub(crate) use event::Fields;
+pub use event::{Change, Effect, Event, EventId, EventKind, Field, Stored};
 pub use feature::{
     Feature, FeatureId, FeatureSummary, InvalidFeature, NewFeature, PlannedFeature, Revision,
     Status, Steps,
@@ -24,4 +34,7 @@ pub use human_input::{
 };
 pub(crate) use json_text::{parse_json, to_json_text};
 pub use limits::Limits;
+pub use policy::Policy;
+pub use process::{Moment, ProcessIdentity, Uptime};
+pub(crate) use signature::Signature;
 pub use timestamp::Timestamp;

@@ -258,7 +258,8 @@ fn each_feature_of_a_backlog_is_claimed_by_one_of_many_workers() {
         let mut done = Vec::new();
         loop {
             match store.call(ClaimNext).unwrap() {
-                ClaimedNext::Feature(feature) => {
+                ClaimedNext::Feature(next) => {
+                    let feature = next.feature;
                     store.call(MarkPassing { id: feature.id }).unwrap();
                     done.push(feature.id);
                 }

@@ -5,7 +5,7 @@ use super::feature::{DependencyProblem, checked_dependencies};
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{Access, Tx, Write};
-use crate::types::{FeatureId, Limits};
+use crate::types::{EventKind, FeatureId, Limits};
 
 /// The dependencies of a feature after a change, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Command for AddDependency {
         // it, and only its owner can say that it need not.
         dependencies.push(dependency);
         dependencies.sort_unstable();
-        tx.set_dependencies(id, &dependencies)?;
+        tx.set_dependencies(id, &dependencies, EventKind::Depends.into())?;
         Ok(DependencyList { id, dependencies })
     }
 }
@@ -149,7 +149,7 @@ impl Command for RemoveDependency {
             return Err(refuse(DependencyRefusal::NotThere { id, dependency }));
         }
         dependencies.sort_unstable();
-        tx.set_dependencies(id, &dependencies)?;
+        tx.set_dependencies(id, &dependencies, EventKind::Depends.into())?;
         Ok(DependencyList { id, dependencies })
     }
 }
@@ -177,7 +177,7 @@ impl Command for SetDependencies {
         }
         let dependencies = checked_dependencies(&tx.dependency_graph()?, id, &self.dependencies)
             .map_err(refuse)?;
-        tx.set_dependencies(id, &dependencies)?;
+        tx.set_dependencies(id, &dependencies, EventKind::Depends.into())?;
         Ok(DependencyList { id, dependencies })
     }
 }

@@ -1,5 +1,6 @@
 //! Features: looking at them, choosing, claiming, judging, creating and changing them.
 
+mod authority;
 mod check;
 mod claim;
 mod create;
@@ -10,8 +11,11 @@ mod schedule;
 mod update;
 mod verdict;
 
+pub(super) use authority::authority;
 pub use check::{CheckFeatures, FeatureFindings};
-pub use claim::{Claim, ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, MarkInProgress};
+pub use claim::{
+    Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, MarkInProgress,
+};
 pub use create::{BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures};
 pub use delete::{DeleteFeature, DeletedFeature};
 pub use import::{ImportBacklog, ImportRefusal};
@@ -26,7 +30,7 @@ pub use verdict::{MarkFailing, MarkPassing, PassedFeature, SkipFeature, SkippedF
 
 use crate::error::{Failure, Refusal};
 use crate::tx::{Access, Tx};
-use crate::types::{DependencyGraph, Feature, FeatureId, Limits};
+use crate::types::{DependencyGraph, Feature, FeatureId, FenceToken, Holder, Limits};
 
 /// Why a command on one feature changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +60,45 @@ pub enum FeatureRefusal {
         /// Which one.
         id: FeatureId,
     },
+    /// The claim that the call was made under has ended: it was released, its lease ran out, or
+    /// another program ended it. What its holder does now would undo what others have done since.
+    #[error("claim {token} on feature {id} has ended, and {}; nothing was changed, claim it again",
+        holds_it_now(.holder.as_deref()))]
+    StaleToken {
+        /// Which feature.
+        id: FeatureId,
+        /// The token that the call carried.
+        token: FenceToken,
+        /// Who holds the feature now.
+        holder: Option<Box<Holder>>,
+    },
+    /// Somebody else owns the claim on the feature, and the call neither carried its token nor
+    /// said that it means to override.
+    #[error("feature {id} belongs to {holder}; nothing was changed")]
+    HeldByOther {
+        /// Which feature.
+        id: FeatureId,
+        /// Who holds it.
+        holder: Box<Holder>,
+    },
+    /// The feature's attempts have failed too often; it is not tried again until somebody resets
+    /// it.
+    #[error("feature {id} has failed {failures} times of {limit}; reset it to try it again")]
+    OutOfAttempts {
+        /// Which feature.
+        id: FeatureId,
+        /// How often it has failed.
+        failures: u32,
+        /// How often it may.
+        limit: u32,
+    },
+}
+
+fn holds_it_now(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => format!("{holder} holds it now"),
+        None => "nobody holds it now".to_owned(),
+    }
 }
 
 impl Refusal for FeatureRefusal {
@@ -65,11 +108,19 @@ impl Refusal for FeatureRefusal {
             Self::AlreadyPassing { .. } => "already_passing",
             Self::AlreadyInProgress { .. } => "already_in_progress",
             Self::WaitingForHuman { .. } => "waiting_for_human",
+            Self::StaleToken { .. } => "stale_token",
+            Self::HeldByOther { .. } => "held_by_other",
+            Self::OutOfAttempts { .. } => "out_of_attempts",
         }
     }
 
     fn retryable(&self) -> bool {
-        matches!(self, Self::AlreadyInProgress { .. } | Self::WaitingForHuman { .. })
+        matches!(
+            self,
+            Self::AlreadyInProgress { .. }
+                | Self::WaitingForHuman { .. }
+                | Self::HeldByOther { .. }
+        )
     }
 
     fn features(&self) -> Vec<FeatureId> {
@@ -77,7 +128,10 @@ impl Refusal for FeatureRefusal {
             Self::NotFound { id }
             | Self::AlreadyPassing { id }
             | Self::AlreadyInProgress { id }
-            | Self::WaitingForHuman { id } => vec![id],
+            | Self::WaitingForHuman { id }
+            | Self::StaleToken { id, .. }
+            | Self::HeldByOther { id, .. }
+            | Self::OutOfAttempts { id, .. } => vec![id],
         }
     }
 }

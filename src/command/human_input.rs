@@ -1,13 +1,13 @@
 //! Questions to a human, and their answers.
 
 use super::Command;
-use super::feature::{FeatureRefusal, existing};
+use super::feature::{FeatureRefusal, authority, existing};
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{Tx, Write};
 use crate::types::{
-    AnswerProblem, Feature, FeatureId, HumanInputAnswer, HumanInputRequest, Revision, Timestamp,
-    to_json_text,
+    AnswerProblem, AttemptOutcome, EventKind, Feature, FeatureId, Field, Fields, HumanInputAnswer,
+    HumanInputRequest, Revision, Timestamp,
 };
 
 /// Why a question or an answer changed nothing.
@@ -95,16 +95,22 @@ impl Command for RequestHumanInput {
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<String, Failure<HumanInputRefusal>> {
         let id = self.id;
-        let feature = unfinished(tx, id)?;
+        let mut feature = unfinished(tx, id)?;
+        let authority = authority(tx, &mut feature).map_err(Failure::widen)?;
         if !feature.in_progress {
             return Err(Failure::Refused(HumanInputRefusal::NotInProgress { id }));
         }
-        tx.execute(
-            "UPDATE features SET needs_human_input = 1, in_progress = 0,
-                 human_input_request = ?2, human_input_response = NULL
-             WHERE id = ?1",
-            (id.get(), to_json_text(&self.request.to_json())),
-        )?;
+        (feature.needs_human_input, feature.in_progress) = (true, false);
+        feature.human_input_request = Some(self.request.to_json());
+        feature.human_input_response = None;
+        let fields = Fields::of(&[
+            Field::NeedsHumanInput,
+            Field::InProgress,
+            Field::HumanInputRequest,
+            Field::HumanInputResponse,
+        ]);
+        tx.change_feature(&feature, fields, authority.occasion(EventKind::Asked))?;
+        authority.end(tx, AttemptOutcome::WaitingForHuman)?;
         Ok(feature.name)
     }
 }
@@ -147,11 +153,10 @@ impl Command for AnswerHumanInput {
                 return refuse(HumanInputRefusal::Answer { id, problem });
             }
         }
-        let response = self.answer.to_json(self.responded_at);
-        tx.execute(
-            "UPDATE features SET needs_human_input = 0, human_input_response = ?2 WHERE id = ?1",
-            (id.get(), to_json_text(&response)),
-        )?;
-        Ok(Feature { needs_human_input: false, human_input_response: Some(response), ..feature })
+        let response = Some(self.answer.to_json(self.responded_at));
+        let after = Feature { needs_human_input: false, human_input_response: response, ..feature };
+        let fields = Fields::of(&[Field::NeedsHumanInput, Field::HumanInputResponse]);
+        tx.change_feature(&after, fields, EventKind::Answered.into())?;
+        Ok(after)
     }
 }

@@ -1,8 +1,10 @@
 //! `features.db`: features, schedules and their overrides, as AutoForge's programs know them, and
-//! one small table of our own.
+//! tables of our own beside them.
 //!
 //! Only additions are ever made, in one transaction, and what older programs left is kept: columns
 //! nobody uses any more, indexes under known names with other columns, tables of other tools.
+
+mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +21,7 @@ impl Database for Features {
 
 /// The version of our own additions. Raised when a release adds something that an older release of
 /// this store must not write beside.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 struct Column {
     name: &'static str,
@@ -141,7 +143,7 @@ const FLOOR_TRIGGER: &str = "CREATE TRIGGER autoforge_store_deleted AFTER DELETE
     END";
 
 /// The rest of what a current file has, by kind and name.
-const PARTS: [(&str, &str, &str); 12] = [
+const PARTS: [(&str, &str, &str); 16] = [
     ("index", "ix_features_id", "CREATE INDEX ix_features_id ON features (id)"),
     ("index", "ix_features_priority", "CREATE INDEX ix_features_priority ON features (priority)"),
     ("index", "ix_features_passes", "CREATE INDEX ix_features_passes ON features (passes)"),
@@ -174,6 +176,21 @@ const PARTS: [(&str, &str, &str); 12] = [
     ),
     ("table", "autoforge_store", FACTS),
     ("trigger", "autoforge_store_deleted", FLOOR_TRIGGER),
+    ("table", "autoforge_claims", history::CLAIMS),
+    ("index", "autoforge_claims_standing", history::CLAIMS_STANDING),
+    ("table", "autoforge_budgets", history::BUDGETS),
+    ("table", "autoforge_requests", history::REQUESTS),
+];
+
+/// Kind, name, and what makes the definition.
+type BuiltPart = (&'static str, &'static str, fn() -> String);
+
+/// The parts that name every column of a feature.
+const BUILT_PARTS: [BuiltPart; 4] = [
+    ("table", "autoforge_events", history::events),
+    ("trigger", "autoforge_feature_created", history::created),
+    ("trigger", "autoforge_feature_changed", history::changed),
+    ("trigger", "autoforge_feature_deleted", history::deleted),
 ];
 
 /// A NULL flag means false everywhere, and is normalised once.
@@ -219,7 +236,9 @@ fn inspect(tx: &Tx<'_, Read>) -> rusqlite::Result<Condition> {
         return Ok(Condition::Newer { found, known: FORMAT });
     }
     let outdated = Condition::Outdated { empty: objects.is_empty() };
-    if PARTS.iter().any(|(kind, name, _)| !has(&objects, kind, name)) {
+    let plain = PARTS.iter().map(|(kind, name, _)| (kind, name));
+    let built = BUILT_PARTS.iter().map(|(kind, name, _)| (kind, name));
+    if plain.chain(built).any(|(kind, name)| !has(&objects, kind, name)) {
         return Ok(outdated);
     }
     for table in &TABLES {
@@ -280,6 +299,11 @@ fn migrate(tx: &Tx<'_, Write>) -> rusqlite::Result<()> {
     for (kind, name, definition) in PARTS {
         if !has(&objects, kind, name) {
             tx.define(definition)?;
+        }
+    }
+    for (kind, name, definition) in BUILT_PARTS {
+        if !has(&objects, kind, name) {
+            tx.define(&definition())?;
         }
     }
     tx.define(&format!(

@@ -11,7 +11,7 @@ use super::{JournalMode, Location};
 use crate::command::Command;
 use crate::database::{Condition, Database};
 use crate::error::{Failure, OpenError, StorageError};
-use crate::tx::{Read, Transaction, Tx};
+use crate::tx::{Circumstances, Read, Transaction, Tx};
 
 /// What was found in a file by looking alone.
 #[derive(Debug, Clone)]
@@ -57,7 +57,9 @@ where
     let diagnosis = opening.retry(look)?;
     let answer = opening.retry(|connection| {
         connection.execute_batch("BEGIN")?;
-        let answer = command.run(&Tx::<Read>::new(Transaction::begun_on(connection)));
+        let circumstances = Circumstances::now();
+        let transaction = Transaction::begun_on(connection, &circumstances);
+        let answer = command.run(&Tx::<Read>::new(transaction));
         connection.execute_batch("ROLLBACK")?;
         Ok(match answer {
             Ok(output) => Ok(output),

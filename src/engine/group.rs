@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::job::{Attempt, Job, Kind, Queue, Verdict};
 use super::{Engine, JournalMode, LOG_FRAMES, holder};
 use crate::error::{StorageError, is_busy};
-use crate::tx::Transaction;
+use crate::tx::{Circumstances, Transaction};
 
 /// How a transaction that was begun has ended.
 enum Ended {
@@ -32,7 +32,7 @@ impl Engine {
             return Attempt::Done;
         }
         match self.begin_read() {
-            Ok(()) => {}
+            Ok(()) => self.circumstances = Circumstances::now(),
             Err(fault) if is_busy(&fault) => return Attempt::Busy,
             Err(fault) => {
                 let fault = self.storage_error(&fault);
@@ -74,7 +74,8 @@ impl Engine {
         }
         let reads_and_writes = group.count();
         match self.execute("BEGIN IMMEDIATE") {
-            Ok(()) => {}
+            // Only now: what was true before the wait for the lock may not be any more.
+            Ok(()) => self.circumstances = Circumstances::now(),
             Err(fault) if is_busy(&fault) => return Attempt::Busy,
             Err(fault) => {
                 let fault = self.storage_error(&fault);
@@ -152,7 +153,7 @@ impl Engine {
 
     /// Runs the job; a panic in it is its own affair.
     fn guarded(&self, job: &mut dyn Job) -> Verdict {
-        let transaction = Transaction::begun_on(&self.connection);
+        let transaction = Transaction::begun_on(&self.connection, &self.circumstances);
         // A command holds nothing that outlives it, so nothing half-changed can be seen later.
         match catch_unwind(AssertUnwindSafe(|| job.run(transaction))) {
             Ok(verdict) => verdict,

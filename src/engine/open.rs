@@ -19,7 +19,7 @@ use super::maintenance::CHECKPOINT_FRAMES;
 use super::{Engine, JournalMode, LOG_FRAMES, Location, OnFault, holder};
 use crate::database::{Condition, Schema};
 use crate::error::{OpenError, StorageError, is_busy};
-use crate::tx::{Read, Transaction, Tx, Write};
+use crate::tx::{Circumstances, Read, Transaction, Tx, Write};
 use crate::types::Limits;
 
 /// How a database is opened.
@@ -99,6 +99,7 @@ impl Engine {
             connection,
             location,
             journal,
+            circumstances: Circumstances::now(),
             lock_wait: options.lock_wait,
             fault: None,
             on_fault,
@@ -221,7 +222,9 @@ impl Opening<'_> {
     pub(super) fn inspect(&self, schema: Schema) -> Result<Condition, OpenError> {
         let condition = self.retry(|connection| {
             connection.execute_batch("BEGIN")?;
-            let condition = (schema.inspect)(&Tx::<Read>::new(Transaction::begun_on(connection)));
+            let circumstances = Circumstances::now();
+            let transaction = Transaction::begun_on(connection, &circumstances);
+            let condition = (schema.inspect)(&Tx::<Read>::new(transaction));
             connection.execute_batch("ROLLBACK")?;
             condition
         })?;
@@ -272,7 +275,9 @@ impl Opening<'_> {
     fn migrate(&self, schema: Schema) -> Result<bool, OpenError> {
         self.retry(|connection| connection.execute_batch("BEGIN IMMEDIATE"))?;
         let migrate = || {
-            let tx = Tx::<Write>::new(Transaction::begun_on(self.connection));
+            let circumstances = Circumstances::now();
+            let transaction = Transaction::begun_on(self.connection, &circumstances);
+            let tx = Tx::<Write>::new(transaction);
             let condition = (schema.inspect)(&tx.as_read()).map_err(|fault| self.fault(&fault))?;
             if self.accept(condition)? == Condition::Current {
                 return Ok(false);

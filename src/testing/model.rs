@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    Claim, ClaimedNext, CreatedFeatures, DeletedFeature, DependencyList, Feature, FeatureChanges,
-    FeatureId, Limits, PassedFeature, SkippedFeature, Steps, Timestamp,
+    Claim, ClaimedFeature, ClaimedNext, CreatedFeatures, DeletedFeature, DependencyList, Feature,
+    FeatureChanges, FeatureId, FenceToken, Holder, Limits, PassedFeature, SkippedFeature, Steps,
+    Timestamp,
 };
 
 use super::form::{FormField, Given, fits, is_form};
@@ -22,6 +23,10 @@ pub struct Model {
     features: BTreeMap<FeatureId, Feature>,
     /// The highest id that was ever deleted.
     floor: i64,
+    /// The claims that stand, by feature.
+    claims: BTreeMap<FeatureId, FenceToken>,
+    /// The last token that was given out.
+    last_token: i64,
 }
 
 impl Model {
@@ -75,17 +80,21 @@ impl Model {
         match op {
             Op::ClaimNext => Ok(Answer::Next(self.claim_next())),
             Op::ClaimFeature(id) => {
-                let feature = self.claimable(*id)?;
-                let already_claimed = std::mem::replace(&mut feature.in_progress, true);
-                Ok(Answer::Claim(Box::new(Claim { feature: feature.clone(), already_claimed })))
+                let already_claimed = self.claimable(*id)?.in_progress;
+                let token = (!already_claimed).then(|| self.claim(*id));
+                let since = Timestamp::from_microseconds(0).ok_or("the epoch")?;
+                let holder = already_claimed.then_some(Holder { owner: None, since });
+                let feature = self.existing(*id)?.clone();
+                Ok(Answer::Claim(Box::new(Claim { feature, already_claimed, token, holder })))
             }
             Op::MarkInProgress(id) => {
                 let feature = self.claimable(*id)?;
                 if feature.in_progress {
                     return Err("already_in_progress");
                 }
-                feature.in_progress = true;
-                Ok(one(feature))
+                let token = self.claim(*id);
+                let feature = self.existing(*id)?.clone();
+                Ok(Answer::Claimed(Box::new(ClaimedFeature { feature, token })))
             }
             Op::ClearInProgress(id) => {
                 let feature = self.existing_mut(*id)?;
@@ -147,9 +156,10 @@ impl Model {
 
     fn claim_next(&mut self) -> ClaimedNext {
         let first = schedule::ready(&self.features, 1).features.first().map(|feature| feature.id);
-        if let Some(feature) = first.and_then(|id| self.features.get_mut(&id)) {
+        if let Some(mut feature) = first.and_then(|id| self.features.get(&id).cloned()) {
+            let token = self.claim(feature.id.get());
             feature.in_progress = true;
-            return ClaimedNext::Feature(Box::new(feature.clone()));
+            return ClaimedNext::Feature(Box::new(ClaimedFeature { feature, token }));
         }
         let open: Vec<_> = self.features.values().filter(|feature| !feature.passes).collect();
         if open.is_empty() {
@@ -159,7 +169,19 @@ impl Model {
             in_progress: open.iter().filter(|feature| feature.in_progress).count(),
             waiting_for_human: open.iter().filter(|feature| feature.needs_human_input).count(),
             blocked: schedule::blocked(&self.features, 0).total,
+            exhausted: 0,
         }
+    }
+
+    /// Notes a claim on a feature that has none.
+    fn claim(&mut self, id: i64) -> FenceToken {
+        self.last_token += 1;
+        let token = FenceToken::from(self.last_token);
+        self.claims.insert(id.into(), token);
+        if let Some(feature) = self.features.get_mut(&id.into()) {
+            feature.in_progress = true;
+        }
+        token
     }
 
     fn highest_priority(&self) -> i64 {
@@ -236,7 +258,7 @@ impl Model {
         if !self.features.is_empty() {
             return Err("not_empty");
         }
-        let mut imported = Self { features: BTreeMap::new(), floor: self.floor };
+        let mut imported = Self { features: BTreeMap::new(), ..self.clone() };
         for entry in entries {
             let feature = entry.clone();
             if entry.id.get() < 1 || imported.features.insert(feature.id, feature).is_some() {
@@ -248,6 +270,9 @@ impl Model {
             let wanted: Vec<i64> = entry.dependencies.iter().map(|id| id.get()).collect();
             let dependencies = all.checked_dependencies(entry.id, &wanted)?;
             imported.store_dependencies(entry.id.get(), dependencies)?;
+        }
+        for entry in entries.iter().filter(|entry| entry.in_progress) {
+            imported.claim(entry.id.get());
         }
         *self = imported;
         Ok(Answer::Imported(entries.len()))

@@ -2,13 +2,13 @@
 
 use crate::{
     AddDependency, AnswerHumanInput, Blocked, Board, CheckFeatures, Claim, ClaimFeature, ClaimNext,
-    ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreatedFeatures, DeleteFeature,
-    DeletedFeature, DependencyList, Error, Feature, FeatureChanges, FeatureFindings, FeatureId,
-    FeatureSummary, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary,
-    Graph, HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing,
-    MarkInProgress, MarkPassing, NewFeature, PassedFeature, PlannedFeature, Ready, Refusal,
-    RemoveDependency, RequestHumanInput, Revision, SetDependencies, SkipFeature, SkippedFeature,
-    Stats, StorageError, Store, Timestamp, UpdateFeature,
+    ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreatedFeatures,
+    DeleteFeature, DeletedFeature, DependencyList, Error, Feature, FeatureChanges, FeatureFindings,
+    FeatureId, FeatureSummary, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats,
+    GetSummary, Graph, Holder, HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures,
+    MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature, PlannedFeature, Ready,
+    Refusal, RemoveDependency, RequestHumanInput, Revision, SetDependencies, SkipFeature,
+    SkippedFeature, Stats, StorageError, Store, Timestamp, UpdateFeature,
 };
 
 use super::form::{FormField, Given};
@@ -91,6 +91,7 @@ pub enum Answer {
     Graph(Graph),
     Findings(FeatureFindings),
     Claim(Box<Claim>),
+    Claimed(Box<ClaimedFeature>),
     Next(ClaimedNext),
     Passed(PassedFeature),
     Skipped(SkippedFeature),
@@ -120,7 +121,7 @@ impl Op {
             Self::CheckFeatures => told(store.call(CheckFeatures), Answer::Findings),
             Self::ClaimFeature(of) => told(store.call(ClaimFeature { id: id(of) }), claim),
             Self::ClaimNext => told(store.call(ClaimNext), Answer::Next),
-            Self::MarkInProgress(of) => told(store.call(MarkInProgress { id: id(of) }), one),
+            Self::MarkInProgress(of) => told(store.call(MarkInProgress { id: id(of) }), claimed),
             Self::ClearInProgress(of) => told(store.call(ClearInProgress { id: id(of) }), one),
             Self::MarkPassing(of) => told(store.call(MarkPassing { id: id(of) }), Answer::Passed),
             Self::MarkFailing(of) => told(store.call(MarkFailing { id: id(of) }), one),
@@ -255,8 +256,17 @@ fn one(feature: Feature) -> Answer {
     Answer::Feature(Box::new(feature))
 }
 
+/// Since when somebody holds a feature is left out: the model has no clock.
 fn claim(claim: Claim) -> Answer {
-    Answer::Claim(Box::new(claim))
+    let holder = claim.holder.map(|holder| Holder {
+        since: Timestamp::from_microseconds(0).unwrap_or(holder.since),
+        ..holder
+    });
+    Answer::Claim(Box::new(Claim { holder, ..claim }))
+}
+
+fn claimed(claimed: ClaimedFeature) -> Answer {
+    Answer::Claimed(Box::new(claimed))
 }
 
 fn ids(ids: &[i64]) -> Vec<FeatureId> {

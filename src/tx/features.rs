@@ -3,10 +3,11 @@
 use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
 
-use super::{Access, LenientRow, Tx, Write};
+use super::claims::ClaimMarks;
+use super::{Access, LenientRow, Occasion, Tx, Write};
 use crate::types::{
-    DependencyGraph, Feature, FeatureId, FeatureSummary, GraphNode, Steps, ids_json, parse_json,
-    to_json_text,
+    DependencyGraph, EventKind, Feature, FeatureId, FeatureSummary, Field, GraphNode, Steps,
+    Stored, ids_json, parse_json, to_json_text,
 };
 
 /// What AutoForge's programs give a feature whose priority nobody named.
@@ -60,17 +61,28 @@ impl<A: Access> Tx<'_, A> {
 
     /// All that scheduling and cycle checks look at.
     pub(crate) fn dependency_graph(&self) -> rusqlite::Result<DependencyGraph> {
+        self.graph(&self.claim_marks()?)
+    }
+
+    /// The same for a file that may have no claims yet: as the flags say.
+    pub(crate) fn dependency_graph_by_flags(&self) -> rusqlite::Result<DependencyGraph> {
+        self.graph(&ClaimMarks::default())
+    }
+
+    fn graph(&self, marks: &ClaimMarks) -> rusqlite::Result<DependencyGraph> {
         let nodes = self.all(
             "SELECT id, priority, passes, in_progress, needs_human_input, dependencies
              FROM features ORDER BY id",
             [],
             |row| {
+                let id = FeatureId::from(row.integer(0, 0)?);
                 Ok(GraphNode {
-                    id: FeatureId::from(row.integer(0, 0)?),
+                    id,
                     priority: row.integer(1, DEFAULT_PRIORITY)?,
                     passes: row.boolean(2)?,
-                    in_progress: row.boolean(3)?,
+                    in_progress: row.boolean(3)? && !marks.lapsed.contains(&id),
                     needs_human_input: row.boolean(4)?,
+                    exhausted: marks.exhausted.contains(&id),
                     dependencies: dependencies(row, 5)?,
                 })
             },
@@ -114,8 +126,11 @@ impl<A: Access> Tx<'_, A> {
 }
 
 impl Tx<'_, Write> {
-    /// Prepares to insert features, one or many.
-    pub(crate) fn feature_insertion(&self) -> rusqlite::Result<FeatureInsertion<'_>> {
+    /// Prepares to insert features, one or many, on one occasion.
+    pub(crate) fn feature_insertion(
+        &self,
+        kind: EventKind,
+    ) -> rusqlite::Result<FeatureInsertion<'_>> {
         // Some releases made this column NOT NULL without a default, and then gave it up.
         let sql = if self.exists(
             "SELECT 1 FROM pragma_table_info('features') WHERE name = 'testing_in_progress'",
@@ -131,11 +146,11 @@ impl Tx<'_, Write> {
                  human_input_response)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         };
-        Ok(FeatureInsertion(self.statement(sql)?))
+        Ok(FeatureInsertion { tx: self, statement: self.statement(sql)?, kind })
     }
 
     /// Remembers that `id` was given out, so that deleting it does not free it.
-    pub(crate) fn raise_feature_id_floor(&self, id: FeatureId) -> rusqlite::Result<()> {
+    pub(super) fn raise_feature_id_floor(&self, id: FeatureId) -> rusqlite::Result<()> {
         self.execute(
             "UPDATE autoforge_store SET value = ?1
              WHERE fact = 'feature_id_floor' AND value < ?1",
@@ -148,42 +163,45 @@ impl Tx<'_, Write> {
         &self,
         id: FeatureId,
         dependencies: &[FeatureId],
+        occasion: Occasion,
     ) -> rusqlite::Result<()> {
-        self.execute(
-            "UPDATE features SET dependencies = ?2 WHERE id = ?1",
-            (id.get(), dependencies_text(dependencies)),
-        )
-        .map(drop)
+        let text = dependencies_text(dependencies).map_or(Stored::Null, Stored::Text);
+        self.change_stored(id, &[(Field::Dependencies, text)], occasion)
     }
 }
 
 /// A prepared insertion into `features`.
-pub(crate) struct FeatureInsertion<'t>(CachedStatement<'t>);
+pub(crate) struct FeatureInsertion<'t> {
+    tx: &'t Tx<'t, Write>,
+    statement: CachedStatement<'t>,
+    kind: EventKind,
+}
 
 impl FeatureInsertion<'_> {
     /// The feature's id comes from [`Tx::next_feature_id`], or from a list.
     pub(crate) fn insert(&mut self, feature: &Feature) -> rusqlite::Result<()> {
-        self.0
-            .execute(params![
-                feature.id.get(),
-                feature.priority,
-                feature.category,
-                feature.name,
-                feature.description,
-                to_json_text(&feature.steps.to_json()),
-                feature.passes,
-                feature.in_progress,
-                dependencies_text(&feature.dependencies),
-                feature.needs_human_input,
-                feature.human_input_request.as_ref().map(to_json_text),
-                feature.human_input_response.as_ref().map(to_json_text),
-            ])
-            .map(drop)
+        self.statement.execute(params![
+            feature.id.get(),
+            feature.priority,
+            feature.category,
+            feature.name,
+            feature.description,
+            to_json_text(&feature.steps.to_json()),
+            feature.passes,
+            feature.in_progress,
+            dependencies_text(&feature.dependencies),
+            feature.needs_human_input,
+            feature.human_input_request.as_ref().map(to_json_text),
+            feature.human_input_response.as_ref().map(to_json_text),
+        ])?;
+        let claim =
+            if feature.in_progress { Some(self.tx.note_unowned_claim(feature.id)?) } else { None };
+        self.tx.note_created(feature.id, Occasion::from(self.kind).under(claim))
     }
 }
 
 /// None is stored as NULL, which every program reads.
-fn dependencies_text(dependencies: &[FeatureId]) -> Option<String> {
+pub(super) fn dependencies_text(dependencies: &[FeatureId]) -> Option<String> {
     (!dependencies.is_empty()).then(|| to_json_text(&ids_json(dependencies)))
 }
 

@@ -18,11 +18,13 @@ use super::{FeatureId, Status};
 ///     passes: false,
 ///     in_progress: false,
 ///     needs_human_input: false,
+///     exhausted: false,
 ///     dependencies: vec![FeatureId::from(1)],
 /// };
 /// assert_eq!(login.dependencies.len(), 1);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column or a mark of its own")]
 pub struct GraphNode {
     /// Its number.
     pub id: FeatureId,
@@ -30,10 +32,12 @@ pub struct GraphNode {
     pub priority: i64,
     /// It is done.
     pub passes: bool,
-    /// An agent has claimed it.
+    /// An agent works on it: it is claimed, and the claim is not over.
     pub in_progress: bool,
     /// It waits for an answer from a human.
     pub needs_human_input: bool,
+    /// Its attempts have failed so often that it is not tried again.
+    pub exhausted: bool,
     /// The features that must pass first, as the file has them.
     pub dependencies: Vec<FeatureId>,
 }
@@ -48,6 +52,7 @@ pub struct GraphNode {
 ///     passes: false,
 ///     in_progress: false,
 ///     needs_human_input: false,
+///     exhausted: false,
 ///     dependencies: dependencies.iter().map(|&id| FeatureId::from(id)).collect(),
 /// };
 /// let [one, two, three] = [1, 2, 3].map(FeatureId::from);
@@ -150,6 +155,7 @@ impl DependencyGraph {
             .into_iter()
             .zip(&self.nodes)
             .filter(|(_, node)| !(node.passes || node.in_progress || node.needs_human_input))
+            .filter(|(_, node)| !node.exhausted)
             .filter(|(_, node)| !self.is_blocked(node))
             .collect();
         ready.sort_by(|(a_score, a), (b_score, b)| {

@@ -19,6 +19,9 @@ use jiff::{Unit, tz::TimeZone};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
+    /// 1970-01-01 00:00 UTC.
+    pub(crate) const EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
+
     /// The current time of the system's clock.
     #[must_use]
     pub fn now() -> Self {
@@ -31,6 +34,12 @@ impl Timestamp {
     #[must_use]
     pub fn from_microseconds(microseconds: i64) -> Option<Self> {
         jiff::Timestamp::from_microsecond(microseconds).ok().map(Self)
+    }
+
+    /// Microseconds since 1970-01-01 00:00 UTC: what [`Timestamp::from_microseconds`] takes.
+    #[must_use]
+    pub fn to_microseconds(self) -> i64 {
+        self.0.as_microsecond()
     }
 
     /// ISO 8601 in UTC with its offset, six fraction digits: how JSON columns hold a time.

@@ -44,6 +44,7 @@ fn a_claim_of_another_program_counts() {
     project.foreign().execute_batch("UPDATE features SET in_progress = 1 WHERE id = 1").unwrap();
     assert!(store.call(ClaimFeature { id: 1.into() }).unwrap().already_claimed);
     let ClaimedNext::Feature(next) = store.call(ClaimNext).unwrap() else { panic!() };
+    let next = next.feature;
     assert_eq!(next.id.get(), 2);
 }
 
@@ -68,7 +69,8 @@ fn the_next_claim_is_the_first_ready_feature_and_never_a_blocked_one() {
     let (_project, store) = Project::with_features(4);
     store.call(AddDependency { id: 1.into(), dependency: 4.into() }).unwrap();
     let mut taken = Vec::new();
-    while let ClaimedNext::Feature(feature) = store.call(ClaimNext).unwrap() {
+    while let ClaimedNext::Feature(next) = store.call(ClaimNext).unwrap() {
+        let feature = next.feature;
         let ready = taken.len();
         assert_eq!(feature.in_progress, ready < 3);
         taken.push(feature.id.get());
@@ -77,12 +79,18 @@ fn the_next_claim_is_the_first_ready_feature_and_never_a_blocked_one() {
     assert_eq!(taken, [4, 2, 3]);
     assert_eq!(
         store.call(ClaimNext).unwrap(),
-        ClaimedNext::NothingReady { in_progress: 3, waiting_for_human: 0, blocked: 1 }
+        ClaimedNext::NothingReady {
+            in_progress: 3,
+            waiting_for_human: 0,
+            blocked: 1,
+            exhausted: 0
+        }
     );
     for id in [4, 2, 3] {
         store.call(MarkPassing { id: id.into() }).unwrap();
     }
     let ClaimedNext::Feature(last) = store.call(ClaimNext).unwrap() else { panic!() };
+    let last = last.feature;
     assert_eq!(last.id.get(), 1);
     store.call(MarkPassing { id: 1.into() }).unwrap();
     assert_eq!(store.call(ClaimNext).unwrap(), ClaimedNext::AllPassing);
@@ -93,10 +101,16 @@ fn a_feature_that_waits_for_a_human_is_not_next() {
     let (_project, store) = Project::with_features(2);
     ask(&store, 1);
     let ClaimedNext::Feature(next) = store.call(ClaimNext).unwrap() else { panic!() };
+    let next = next.feature;
     assert_eq!(next.id.get(), 2);
     assert_eq!(
         store.call(ClaimNext).unwrap(),
-        ClaimedNext::NothingReady { in_progress: 1, waiting_for_human: 1, blocked: 0 }
+        ClaimedNext::NothingReady {
+            in_progress: 1,
+            waiting_for_human: 1,
+            blocked: 0,
+            exhausted: 0
+        }
     );
 }
 

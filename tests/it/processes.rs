@@ -70,7 +70,7 @@ fn work(folder: &Path) {
 fn one(store: &Store, verb: &str, id: i64) -> Option<i64> {
     match verb {
         "mark" => match store.call(MarkInProgress { id: id.into() }) {
-            Ok(feature) => Some(feature.id.get()),
+            Ok(claimed) => Some(claimed.feature.id.get()),
             Err(Error::Refused(FeatureRefusal::AlreadyInProgress { .. })) => None,
             Err(error) => panic!("{error}"),
         },
@@ -84,7 +84,7 @@ fn one(store: &Store, verb: &str, id: i64) -> Option<i64> {
             Err(error) => panic!("{error}"),
         },
         "next" => match store.call(ClaimNext).unwrap() {
-            ClaimedNext::Feature(feature) => Some(feature.id.get()),
+            ClaimedNext::Feature(next) => Some(next.feature.id.get()),
             _ => None,
         },
         "skip" => Some(store.call(SkipFeature { id: id.into() }).unwrap().new_priority),

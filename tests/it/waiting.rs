@@ -61,6 +61,7 @@ fn a_write_waits_for_the_lock_and_then_sees_what_the_other_program_wrote() {
     let refused = claim.wait().unwrap_err();
     assert_eq!(refused, Error::Refused(FeatureRefusal::AlreadyInProgress { id: 1.into() }));
     let ClaimedNext::Feature(next) = next.wait().unwrap() else { panic!("feature 2 is free") };
+    let next = next.feature;
     assert_eq!(next.id.get(), 2);
 }
 

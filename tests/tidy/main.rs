@@ -19,21 +19,24 @@ struct Layer {
     may_name: &'static [&'static str],
 }
 
-/// `types ← error ← tx ← database ← command ← engine ← store`, `sync ← actor ← store`.
+/// `types ← error ← tx ← database ← command ← engine ← store`, `types ← host ← tx`,
+/// `sync ← actor ← store`.
 const LAYERS: &[Layer] = &[
     Layer { module: "types", may_name: &[] },
     Layer { module: "sync", may_name: &[] },
     Layer { module: "error", may_name: &["types"] },
+    Layer { module: "host", may_name: &["types"] },
     Layer { module: "project", may_name: &["types", "error"] },
-    Layer { module: "tx", may_name: &["types", "error"] },
-    Layer { module: "database", may_name: &["types", "error", "tx"] },
-    Layer { module: "command", may_name: &["types", "error", "tx", "database"] },
-    Layer { module: "engine", may_name: &["types", "error", "tx", "database", "command"] },
+    Layer { module: "tx", may_name: &["types", "host", "error"] },
+    Layer { module: "database", may_name: &["types", "host", "error", "tx"] },
+    Layer { module: "command", may_name: &["types", "host", "error", "tx", "database"] },
+    Layer { module: "engine", may_name: &["types", "host", "error", "tx", "database", "command"] },
     Layer { module: "actor", may_name: &["sync"] },
     Layer {
         module: "store",
         may_name: &[
-            "types", "error", "project", "tx", "database", "command", "engine", "sync", "actor",
+            "types", "host", "error", "project", "tx", "database", "command", "engine", "sync",
+            "actor",
         ],
     },
     Layer { module: "testing", may_name: &["types", "error", "project", "command", "store"] },

@@ -23,7 +23,7 @@ impl Task for ClaimArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
         let store = session.open()?;
         match self.id {
-            Some(id) => Ok(claimed(&store.call(MarkInProgress { id })?)),
+            Some(id) => Ok(claimed(&store.call(MarkInProgress { id })?.feature)),
             None => claim_next(&store),
         }
     }
@@ -32,16 +32,17 @@ impl Task for ClaimArgs {
 /// Claims the feature that is to be taken first.
 pub(super) fn claim_next(store: &Store) -> Result<Answer, Failed> {
     match store.call(ClaimNext)? {
-        ClaimedNext::Feature(feature) => Ok(claimed(&feature)),
+        ClaimedNext::Feature(next) => Ok(claimed(&next.feature)),
         ClaimedNext::AllPassing if store.call(GetStats)?.total == 0 => {
             Err(Failed::new("nothing_ready", "the project has no features")
                 .hint("`autoforge-store add` makes one"))
         }
         ClaimedNext::AllPassing => Err(Failed::new("all_passing", "all features pass")),
-        ClaimedNext::NothingReady { in_progress, waiting_for_human, blocked } => {
+        ClaimedNext::NothingReady { in_progress, waiting_for_human, blocked, exhausted } => {
             let message = format!(
                 "nothing is ready: {in_progress} in progress, \
-                 {waiting_for_human} waiting for a human, {blocked} blocked"
+                 {waiting_for_human} waiting for a human, {blocked} blocked, \
+                 {exhausted} out of attempts"
             );
             Err(Failed::new("nothing_ready", message).for_now())
         }

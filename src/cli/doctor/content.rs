@@ -77,6 +77,7 @@ fn wrong_dependencies(entries: &[Feature]) -> Option<String> {
         passes: entry.passes,
         in_progress: entry.in_progress,
         needs_human_input: entry.needs_human_input,
+        exhausted: false,
         dependencies: entry.dependencies.clone(),
     }));
     if let Some(cycle) = graph.cycles().first() {

@@ -56,7 +56,7 @@ impl Command for CheckFeatures {
     type Rejection = Infallible;
 
     fn run(&self, tx: &Tx<'_, Read>) -> Result<FeatureFindings, Failure<Infallible>> {
-        let graph = tx.dependency_graph()?;
+        let graph = tx.dependency_graph_by_flags()?;
         let mut findings = FeatureFindings {
             total: graph.nodes().len(),
             cycles: graph.cycles(),

@@ -2,25 +2,42 @@
 
 use std::convert::Infallible;
 
-use super::{FeatureRefusal, existing};
+use super::{FeatureRefusal, authority, existing};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::Failure;
-use crate::tx::{Tx, Write};
-use crate::types::{Feature, FeatureId};
+use crate::tx::{Standing, Tx, Write};
+use crate::types::{
+    AttemptOutcome, EventKind, Feature, FeatureId, FenceToken, Field, Fields, Holder,
+};
 
 /// A feature that its caller, or somebody before, has claimed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     /// The feature, in progress.
     pub feature: Feature,
-    /// It was claimed before; this call changed nothing.
+    /// It was claimed before; this call changed nothing, but for renewing the caller's own lease.
     pub already_claimed: bool,
+    /// The caller's token; `None` where the claim is somebody else's.
+    pub token: Option<FenceToken>,
+    /// Who holds the feature instead; `None` where the caller does, and where nobody knows.
+    pub holder: Option<Holder>,
+}
+
+/// A feature that the caller has just claimed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedFeature {
+    /// The feature, in progress.
+    pub feature: Feature,
+    /// The claim: what is done under it carries this.
+    pub token: FenceToken,
 }
 
 /// Claims a feature and gives it; a feature that is claimed already is given too, and marked so.
 ///
-/// Of several callers at once exactly one gets `already_claimed: false`.
+/// Of several callers at once exactly one gets `already_claimed: false`. A caller that owns the
+/// claim already gets its token again, and its lease begins anew. A claim that is over, since its
+/// lease has run out or its owner's process is dead, is ended and the feature claimed.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -46,15 +63,20 @@ impl Command for ClaimFeature {
     type Rejection = FeatureRefusal;
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Claim, Failure<FeatureRefusal>> {
-        let feature = claimable(tx, self.id)?;
-        if feature.in_progress {
-            return Ok(Claim { feature, already_claimed: true });
-        }
-        Ok(Claim { feature: take(tx, feature)?, already_claimed: false })
+        let (mut feature, standing) = claimable(tx, self.id)?;
+        let (already_claimed, token, holder) = match standing {
+            Standing::Free => (false, Some(tx.begin_claim(&mut feature)?), None),
+            Standing::Owned(claim) if claim.owner.as_ref() == tx.signature().caller.as_deref() => {
+                tx.renew_claim(claim.token)?;
+                (true, Some(claim.token), None)
+            }
+            other => (true, None, other.holder()),
+        };
+        Ok(Claim { feature, already_claimed, token, holder })
     }
 }
 
-/// Claims a feature; refuses one that is claimed already.
+/// Claims a feature; refuses one that is claimed already, unless that claim is over.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkInProgress {
     /// Which one.
@@ -65,15 +87,23 @@ impl Command for MarkInProgress {
     const NAME: &'static str = "mark_in_progress";
     type Database = Features;
     type Access = Write;
-    type Output = Feature;
+    type Output = ClaimedFeature;
     type Rejection = FeatureRefusal;
 
-    fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<FeatureRefusal>> {
-        let feature = claimable(tx, self.id)?;
-        if feature.in_progress {
-            return Err(Failure::Refused(FeatureRefusal::AlreadyInProgress { id: self.id }));
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<ClaimedFeature, Failure<FeatureRefusal>> {
+        let id = self.id;
+        let refuse = |refusal| Err(Failure::Refused(refusal));
+        match claimable(tx, id)? {
+            (mut feature, Standing::Free) => {
+                let token = tx.begin_claim(&mut feature)?;
+                Ok(ClaimedFeature { feature, token })
+            }
+            (_, Standing::Owned(claim)) => {
+                let holder = Box::new(Holder::of(&claim));
+                refuse(FeatureRefusal::HeldByOther { id, holder })
+            }
+            _ => refuse(FeatureRefusal::AlreadyInProgress { id }),
         }
-        Ok(take(tx, feature)?)
     }
 }
 
@@ -81,7 +111,7 @@ impl Command for MarkInProgress {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClaimedNext {
     /// This feature, now claimed by the caller.
-    Feature(Box<Feature>),
+    Feature(Box<ClaimedFeature>),
     /// Everything passes.
     AllPassing,
     /// Nothing can be taken at the moment.
@@ -92,12 +122,15 @@ pub enum ClaimedNext {
         waiting_for_human: usize,
         /// Features that wait for others.
         blocked: usize,
+        /// Features that have failed too often.
+        exhausted: usize,
     },
 }
 
 /// Claims the ready feature that comes first in the scheduling order.
 ///
-/// Choice and claim are one transaction, so callers at once get different features.
+/// Choice and claim are one transaction, so callers at once get different features. Claims that are
+/// over, since their lease has run out or their owner's process is dead, are ended first.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -117,11 +150,13 @@ impl Command for ClaimNext {
     type Rejection = Infallible;
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<ClaimedNext, Failure<Infallible>> {
+        tx.recover()?;
         let graph = tx.dependency_graph()?;
         if let Some(&id) = graph.ready().first()
-            && let Some(feature) = tx.feature(id)?
+            && let Some(mut feature) = tx.feature(id)?
         {
-            return Ok(ClaimedNext::Feature(Box::new(take(tx, feature)?)));
+            let token = tx.begin_claim(&mut feature)?;
+            return Ok(ClaimedNext::Feature(Box::new(ClaimedFeature { feature, token })));
         }
         let open = || graph.nodes().iter().filter(|node| !node.passes);
         if open().next().is_none() {
@@ -131,11 +166,14 @@ impl Command for ClaimNext {
             in_progress: open().filter(|node| node.in_progress).count(),
             waiting_for_human: open().filter(|node| node.needs_human_input).count(),
             blocked: graph.blocked().len(),
+            exhausted: open().filter(|node| node.exhausted).count(),
         })
     }
 }
 
 /// Gives a claim back. A feature that nobody claimed stays as it is.
+///
+/// Refused for a feature that somebody else owns, and under a token that is not the claim's.
 #[derive(Debug, Clone, Copy)]
 pub struct ClearInProgress {
     /// Which one.
@@ -151,27 +189,41 @@ impl Command for ClearInProgress {
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<FeatureRefusal>> {
         let mut feature = existing(tx, self.id)?;
+        let authority = authority(tx, &mut feature)?;
         if feature.in_progress {
-            tx.execute("UPDATE features SET in_progress = 0 WHERE id = ?1", [self.id.get()])?;
             feature.in_progress = false;
+            let occasion = authority.occasion(EventKind::Released);
+            tx.change_feature(&feature, Fields::of(&[Field::InProgress]), occasion)?;
+            authority.end(tx, AttemptOutcome::Released)?;
         }
         Ok(feature)
     }
 }
 
-/// The feature, unless it passes or waits for a human.
-fn claimable(tx: &Tx<'_, Write>, id: FeatureId) -> Result<Feature, Failure<FeatureRefusal>> {
-    let feature = existing(tx, id)?;
+/// The feature and what stands on it, unless it passes, waits for a human, or has failed too often. A
+/// claim that is over is ended on the way, so none comes back.
+fn claimable(
+    tx: &Tx<'_, Write>,
+    id: FeatureId,
+) -> Result<(Feature, Standing), Failure<FeatureRefusal>> {
+    let refuse = |refusal| Err(Failure::Refused(refusal));
+    let mut feature = existing(tx, id)?;
     if feature.passes {
-        return Err(Failure::Refused(FeatureRefusal::AlreadyPassing { id }));
+        return refuse(FeatureRefusal::AlreadyPassing { id });
     }
     if feature.needs_human_input {
-        return Err(Failure::Refused(FeatureRefusal::WaitingForHuman { id }));
+        return refuse(FeatureRefusal::WaitingForHuman { id });
     }
-    Ok(feature)
-}
-
-fn take(tx: &Tx<'_, Write>, feature: Feature) -> rusqlite::Result<Feature> {
-    tx.execute("UPDATE features SET in_progress = 1 WHERE id = ?1", [feature.id.get()])?;
-    Ok(Feature { in_progress: true, ..feature })
+    match tx.standing(&feature)? {
+        Standing::Free => {}
+        Standing::Lapsed(claim, outcome) => tx.end_lapsed(&mut feature, &claim, outcome)?,
+        taken => return Ok((feature, taken)),
+    }
+    let failures = tx.failures_of(id)?;
+    match tx.policy()?.attempts {
+        Some(limit) if failures >= limit => {
+            refuse(FeatureRefusal::OutOfAttempts { id, failures, limit })
+        }
+        _ => Ok((feature, Standing::Free)),
+    }
 }

@@ -5,7 +5,7 @@ use crate::command::feature::{DependencyProblem, PriorityProblem, checked_depend
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{Tx, Write};
-use crate::types::{Feature, FeatureId, Limits, NewFeature, PlannedFeature};
+use crate::types::{EventKind, Feature, FeatureId, Limits, NewFeature, PlannedFeature};
 
 /// Why no feature was created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +85,7 @@ impl Command for CreateFeature {
                 .map_err(|problem| Failure::Refused(problem.into()))?
         };
         let feature = self.feature.clone().at(id, priority, dependencies);
-        tx.feature_insertion()?.insert(&feature)?;
+        tx.feature_insertion(EventKind::Created)?.insert(&feature)?;
         Ok(feature)
     }
 }
@@ -196,7 +196,7 @@ impl Command for CreateFeatures {
         let mut created = CreatedFeatures { ids: Vec::new(), with_dependencies: 0 };
         let (first_id, first_priority) =
             first_place(tx, self.starting_priority, self.features.len()).map_err(Failure::widen)?;
-        let mut insertion = tx.feature_insertion()?;
+        let mut insertion = tx.feature_insertion(EventKind::Created)?;
         // With an end, since a range without one overflows behind the highest number.
         let ids = (first_id.get()..=i64::MAX).map(FeatureId::from);
         let priorities = first_priority..=i64::MAX;

@@ -4,8 +4,8 @@ use super::{FeatureRefusal, existing};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::Failure;
-use crate::tx::{Tx, Write};
-use crate::types::{Feature, FeatureId};
+use crate::tx::{Occasion, Standing, Tx, Write};
+use crate::types::{AttemptOutcome, EventKind, Feature, FeatureId};
 
 /// A feature that is gone.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct DeletedFeature {
     pub released: Vec<FeatureId>,
 }
 
-/// Deletes a feature and takes it out of the dependencies of all others. Its id is never given out
+/// Deletes a feature, ends its claim, and takes it out of the dependencies of all others. Its id is never given out
 /// again.
 #[derive(Debug, Clone, Copy)]
 pub struct DeleteFeature {
@@ -35,18 +35,31 @@ impl Command for DeleteFeature {
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<DeletedFeature, Failure<FeatureRefusal>> {
         let id = self.id;
-        let feature = existing(tx, id)?;
+        let mut feature = existing(tx, id)?;
+        let standing = tx.standing(&feature)?;
+        if let Standing::Lapsed(claim, outcome) = &standing {
+            tx.end_lapsed(&mut feature, claim, *outcome)?;
+        }
         if feature.in_progress && !self.force {
             return Err(Failure::Refused(FeatureRefusal::AlreadyInProgress { id }));
         }
+        let overrode = matches!(&standing,
+            Standing::Owned(claim) if claim.owner.as_ref() != tx.signature().caller.as_deref());
         let graph = tx.dependency_graph()?;
         let released = graph.dependents(id);
         for node in graph.nodes().iter().filter(|node| node.dependencies.contains(&id)) {
             let rest: Vec<_> = node.dependencies.iter().copied().filter(|d| *d != id).collect();
-            tx.set_dependencies(node.id, &rest)?;
+            tx.set_dependencies(node.id, &rest, EventKind::Depends.into())?;
         }
-        tx.execute("DELETE FROM features WHERE id = ?1", [id.get()])?;
-        tx.raise_feature_id_floor(id)?;
+        let claim = match &standing {
+            Standing::Owned(claim) | Standing::Unowned(Some(claim)) => Some(claim),
+            _ => None,
+        };
+        let deleted = Occasion::from(EventKind::Deleted).under(claim.map(|claim| claim.token));
+        tx.remove_feature(id, Occasion { overrode, ..deleted })?;
+        if let Some(claim) = claim {
+            tx.end_claim(claim, AttemptOutcome::Released)?;
+        }
         Ok(DeletedFeature { feature, released })
     }
 }

@@ -7,7 +7,7 @@ use crate::command::Command;
 use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{Tx, Write};
-use crate::types::{DependencyGraph, EntryProblem, Feature, FeatureId, GraphNode};
+use crate::types::{DependencyGraph, EntryProblem, EventKind, Feature, FeatureId, GraphNode};
 
 /// Why a backlog was not imported; nothing was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,10 +85,11 @@ impl Command for ImportBacklog {
             passes: entry.passes,
             in_progress: entry.in_progress,
             needs_human_input: entry.needs_human_input,
+            exhausted: false,
             dependencies: entry.dependencies.clone(),
         }));
         let circles = Circles::of(&graph);
-        let mut insertion = tx.feature_insertion()?;
+        let mut insertion = tx.feature_insertion(EventKind::Imported)?;
         for (index, entry) in self.entries.iter().enumerate() {
             let id = entry.id;
             let dependencies = checked_but_for_cycles(&graph, id, &entry.dependencies)

@@ -39,7 +39,8 @@ impl Command for GetReady {
         let ready = tx.dependency_graph()?.ready();
         let mut features = Vec::with_capacity(self.limit.min(ready.len()));
         for id in ready.iter().take(self.limit) {
-            features.extend(tx.feature(*id)?);
+            // The claim of a ready feature, if there is one, is over.
+            features.extend(tx.feature(*id)?.map(|f| Feature { in_progress: false, ..f }));
         }
         Ok(Ready { features, total: ready.len() })
     }

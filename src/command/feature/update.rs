@@ -8,8 +8,8 @@ use crate::database::Features;
 use crate::error::{Failure, Refusal};
 use crate::tx::{Tx, Write};
 use crate::types::{
-    Feature, FeatureId, InvalidFeature, Revision, Steps, check_category, check_description,
-    check_name, check_steps, to_json_text,
+    EventKind, Feature, FeatureId, Field, Fields, InvalidFeature, Revision, Steps, check_category,
+    check_description, check_name, check_steps,
 };
 
 /// The parts of a feature that are to change; `None` leaves a part as it is.
@@ -117,7 +117,8 @@ impl Command for UpdateFeature {
             None => after.dependencies.clone(),
         };
         let after = Feature { dependencies, ..after };
-        self.write(tx, &after)?;
+        // What was asked to change and nothing else: what a column held that could not be read stays.
+        tx.change_feature(&after, self.changes.fields(), EventKind::Edited.into())?;
         Ok(after)
     }
 }
@@ -138,38 +139,26 @@ impl UpdateFeature {
             _ => Ok(()),
         }
     }
-
-    /// Writes what was asked to change and nothing else: what a column held that could not be
-    /// read stays.
-    fn write(&self, tx: &Tx<'_, Write>, after: &Feature) -> rusqlite::Result<()> {
-        let id = self.id.get();
-        if self.changes.category.is_some() {
-            tx.execute("UPDATE features SET category = ?2 WHERE id = ?1", (id, &after.category))?;
-        }
-        if self.changes.name.is_some() {
-            tx.execute("UPDATE features SET name = ?2 WHERE id = ?1", (id, &after.name))?;
-        }
-        if self.changes.description.is_some() {
-            tx.execute(
-                "UPDATE features SET description = ?2 WHERE id = ?1",
-                (id, &after.description),
-            )?;
-        }
-        if self.changes.steps.is_some() {
-            let steps = to_json_text(&after.steps.to_json());
-            tx.execute("UPDATE features SET steps = ?2 WHERE id = ?1", (id, steps))?;
-        }
-        if self.changes.priority.is_some() {
-            tx.execute("UPDATE features SET priority = ?2 WHERE id = ?1", (id, after.priority))?;
-        }
-        if self.changes.dependencies.is_some() {
-            tx.set_dependencies(self.id, &after.dependencies)?;
-        }
-        Ok(())
-    }
 }
 
 impl FeatureChanges {
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::NONE;
+        for (field, changes) in [
+            (Field::Category, self.category.is_some()),
+            (Field::Name, self.name.is_some()),
+            (Field::Description, self.description.is_some()),
+            (Field::Steps, self.steps.is_some()),
+            (Field::Priority, self.priority.is_some()),
+            (Field::Dependencies, self.dependencies.is_some()),
+        ] {
+            if changes {
+                fields.insert(field);
+            }
+        }
+        fields
+    }
+
     fn applied_to(&self, before: Feature) -> Result<Feature, InvalidFeature> {
         let mut after = before;
         if let Some(category) = &self.category {

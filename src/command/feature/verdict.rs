@@ -1,11 +1,14 @@
 //! Ending the work on a feature: it passes, it fails, or it is put off.
 
-use super::{FeatureRefusal, existing};
+use super::{FeatureRefusal, authority, existing};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::Failure;
 use crate::tx::{Tx, Write};
-use crate::types::{Feature, FeatureId};
+use crate::types::{AttemptOutcome, EventKind, Feature, FeatureId, Field, Fields};
+
+/// What a verdict changes.
+const VERDICT: Fields = Fields::of(&[Field::Passes, Field::InProgress]);
 
 /// A feature that passes now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +19,10 @@ pub struct PassedFeature {
     pub name: String,
 }
 
-/// Marks a feature as passing and ends its claim. Of several callers exactly one succeeds.
+/// Marks a feature as passing, ends its claim and forgets its failures. Of several callers exactly
+/// one succeeds.
+///
+/// Refused for a feature that somebody else owns, and under a token that is not the claim's.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkPassing {
     /// Which one.
@@ -32,16 +38,23 @@ impl Command for MarkPassing {
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<PassedFeature, Failure<FeatureRefusal>> {
         let id = self.id;
-        let feature = existing(tx, id)?;
+        let mut feature = existing(tx, id)?;
         if feature.passes {
             return Err(Failure::Refused(FeatureRefusal::AlreadyPassing { id }));
         }
-        tx.execute("UPDATE features SET passes = 1, in_progress = 0 WHERE id = ?1", [id.get()])?;
+        let authority = authority(tx, &mut feature)?;
+        (feature.passes, feature.in_progress) = (true, false);
+        tx.change_feature(&feature, VERDICT, authority.occasion(EventKind::Passed))?;
+        authority.end(tx, AttemptOutcome::Passed)?;
+        tx.clear_failures(id)?;
         Ok(PassedFeature { id, name: feature.name })
     }
 }
 
-/// Marks a feature as failing, whatever it was, and ends its claim.
+/// Marks a feature as failing, whatever it was, and ends its claim, as a failed attempt where it had
+/// an owner.
+///
+/// Refused for a feature that somebody else owns, and under a token that is not the claim's.
 #[derive(Debug, Clone, Copy)]
 pub struct MarkFailing {
     /// Which one.
@@ -56,12 +69,12 @@ impl Command for MarkFailing {
     type Rejection = FeatureRefusal;
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<FeatureRefusal>> {
-        let feature = existing(tx, self.id)?;
-        tx.execute(
-            "UPDATE features SET passes = 0, in_progress = 0 WHERE id = ?1",
-            [self.id.get()],
-        )?;
-        Ok(Feature { passes: false, in_progress: false, ..feature })
+        let mut feature = existing(tx, self.id)?;
+        let authority = authority(tx, &mut feature)?;
+        (feature.passes, feature.in_progress) = (false, false);
+        tx.change_feature(&feature, VERDICT, authority.occasion(EventKind::Failed))?;
+        authority.end(tx, AttemptOutcome::Failed)?;
+        Ok(feature)
     }
 }
 
@@ -80,6 +93,9 @@ pub struct SkippedFeature {
 
 /// Puts a feature off: its priority becomes the highest in the table + 1, and its claim ends.
 ///
+/// Refused for a feature that somebody else owns, and under a token that is not the claim's. The
+/// attempt counts as released.
+///
 /// The new priority saturates at the largest 64-bit number, which only a file with absurd
 /// priorities can reach.
 #[derive(Debug, Clone, Copy)]
@@ -97,15 +113,17 @@ impl Command for SkipFeature {
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<SkippedFeature, Failure<FeatureRefusal>> {
         let id = self.id;
-        let feature = existing(tx, id)?;
+        let mut feature = existing(tx, id)?;
         if feature.passes {
             return Err(Failure::Refused(FeatureRefusal::AlreadyPassing { id }));
         }
+        let authority = authority(tx, &mut feature)?;
+        let old_priority = feature.priority;
         let new_priority = tx.highest_priority()?.saturating_add(1);
-        tx.execute(
-            "UPDATE features SET priority = ?2, in_progress = 0 WHERE id = ?1",
-            (id.get(), new_priority),
-        )?;
-        Ok(SkippedFeature { id, name: feature.name, old_priority: feature.priority, new_priority })
+        (feature.priority, feature.in_progress) = (new_priority, false);
+        let fields = Fields::of(&[Field::Priority, Field::InProgress]);
+        tx.change_feature(&feature, fields, authority.occasion(EventKind::Skipped))?;
+        authority.end(tx, AttemptOutcome::Released)?;
+        Ok(SkippedFeature { id, name: feature.name, old_priority, new_priority })
     }
 }

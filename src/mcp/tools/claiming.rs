@@ -79,9 +79,9 @@ async fn claim_next(call: Call) -> Outcome {
         })
     };
     Ok(Answer::Json(match call.run(ClaimNext).await? {
-        ClaimedNext::Feature(feature) => json!({"claimed": true, "feature": feature.to_json()}),
+        ClaimedNext::Feature(next) => json!({"claimed": true, "feature": next.feature.to_json()}),
         ClaimedNext::AllPassing => nothing("all_passing", 0, 0, 0),
-        ClaimedNext::NothingReady { in_progress, waiting_for_human, blocked } => {
+        ClaimedNext::NothingReady { in_progress, waiting_for_human, blocked, exhausted: _ } => {
             nothing("nothing_ready", in_progress, waiting_for_human, blocked)
         }
     }))
@@ -95,7 +95,7 @@ async fn claim_and_get(mut call: Call) -> Outcome {
 
 async fn mark_in_progress(mut call: Call) -> Outcome {
     let id = FEATURE_ID.read_id(&mut call.arguments)?;
-    Ok(Answer::Json(call.run(MarkInProgress { id }).await?.to_json()))
+    Ok(Answer::Json(call.run(MarkInProgress { id }).await?.feature.to_json()))
 }
 
 async fn clear_in_progress(mut call: Call) -> Outcome {

@@ -9,6 +9,7 @@ fn node(id: i64, dependencies: &[i64]) -> GraphNode {
         passes: false,
         in_progress: false,
         needs_human_input: false,
+        exhausted: false,
         dependencies: ids(dependencies),
     }
 }

@@ -1,0 +1,335 @@
+//! Changing features and writing down that they were changed, in one.
+//!
+//! Invariant: every statement of ours that touches a row of `features` is in this file, so no change
+//! of ours is missing in the history.
+
+use rusqlite::types::{ToSql, ToSqlOutput, Value as Sql, ValueRef};
+use rusqlite::{Row, params_from_iter};
+
+use super::{Access, LenientRow, Tx, Write, features};
+use crate::types::{
+    Change, Event, EventId, EventKind, Feature, FeatureId, FenceToken, Field, Fields, Stored,
+    Timestamp, to_json_text,
+};
+
+/// How often the history is cut to its bound: every so many events.
+const FORGET_EVERY: i64 = 64;
+
+/// On what occasion a feature is changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Occasion {
+    pub(crate) kind: EventKind,
+    /// The claim that stands on the feature.
+    pub(crate) claim: Option<FenceToken>,
+    /// It has an owner, and that is not the caller.
+    pub(crate) overrode: bool,
+    /// The event that this takes back.
+    pub(crate) undoes: Option<EventId>,
+}
+
+impl From<EventKind> for Occasion {
+    fn from(kind: EventKind) -> Self {
+        Self { kind, claim: None, overrode: false, undoes: None }
+    }
+}
+
+impl Occasion {
+    pub(crate) fn under(self, claim: Option<FenceToken>) -> Self {
+        Self { claim, ..self }
+    }
+}
+
+impl ToSql for Stored {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn stored(row: &Row<'_>, column: usize) -> rusqlite::Result<Stored> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => Stored::Null,
+        ValueRef::Integer(number) => Stored::Integer(number),
+        ValueRef::Real(number) => Stored::Real(number),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Stored::Text(text.to_owned()),
+            Err(_) => Stored::Blob(bytes.to_owned()),
+        },
+        ValueRef::Blob(bytes) => Stored::Blob(bytes.to_owned()),
+    })
+}
+
+/// What a column gets from a feature.
+fn value_of(feature: &Feature, field: Field) -> Stored {
+    let json = |value: &Option<serde_json::Value>| {
+        value.as_ref().map_or(Stored::Null, |value| Stored::Text(to_json_text(value)))
+    };
+    match field {
+        Field::Priority => Stored::Integer(feature.priority),
+        Field::Category => Stored::Text(feature.category.clone()),
+        Field::Name => Stored::Text(feature.name.clone()),
+        Field::Description => Stored::Text(feature.description.clone()),
+        Field::Steps => Stored::Text(to_json_text(&feature.steps.to_json())),
+        Field::Passes => Stored::Integer(feature.passes.into()),
+        Field::InProgress => Stored::Integer(feature.in_progress.into()),
+        Field::Dependencies => {
+            features::dependencies_text(&feature.dependencies).map_or(Stored::Null, Stored::Text)
+        }
+        Field::NeedsHumanInput => Stored::Integer(feature.needs_human_input.into()),
+        Field::HumanInputRequest => json(&feature.human_input_request),
+        Field::HumanInputResponse => json(&feature.human_input_response),
+    }
+}
+
+fn list(fields: Fields, separator: &str, text: impl FnMut(Field) -> String) -> String {
+    fields.iter().map(text).collect::<Vec<_>>().join(separator)
+}
+
+impl<A: Access> Tx<'_, A> {
+    /// The columns as they are; `None` where there is no such feature.
+    pub(crate) fn stored(
+        &self,
+        id: FeatureId,
+        fields: Fields,
+    ) -> rusqlite::Result<Option<Vec<(Field, Stored)>>> {
+        let columns = list(fields, ", ", |field| field.as_str().to_owned());
+        // With one column that is always there, since the set of fields may be empty.
+        let sql = format!("SELECT {columns}{}id FROM features WHERE id = ?1", separator(fields));
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([id.get()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let values = fields.iter().enumerate();
+        values.map(|(at, field)| Ok((field, stored(row, at)?))).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The events after one, oldest first.
+    pub(crate) fn events_after(&self, since: EventId, max: usize) -> rusqlite::Result<Vec<Event>> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let sql = events_sql("WHERE id > ?1 ORDER BY id LIMIT ?2");
+        self.events(&sql, [since.get(), max])
+    }
+
+    /// The latest events, newest first: of one feature or of all, before one or up to the last.
+    pub(crate) fn events_before(
+        &self,
+        before: Option<EventId>,
+        feature: Option<FeatureId>,
+        session: Option<&str>,
+        max: usize,
+    ) -> rusqlite::Result<Vec<Event>> {
+        let before = before.map_or(i64::MAX, EventId::get);
+        let feature = feature.map(FeatureId::get);
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let sql = events_sql(
+            "WHERE id < ?1 AND (?2 IS NULL OR feature_id = ?2) AND (?3 IS NULL OR session = ?3)
+             ORDER BY id DESC LIMIT ?4",
+        );
+        self.events(&sql, (before, feature, session, max))
+    }
+
+    fn events(&self, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<Event>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_map(params, event)?.collect()
+    }
+
+    /// The first and the last event that are kept; `None` where there is none.
+    pub(crate) fn event_bounds(&self) -> rusqlite::Result<Option<(EventId, EventId)>> {
+        let bounds = self.first(
+            "SELECT (SELECT min(id) FROM autoforge_events), (SELECT max(id) FROM autoforge_events)",
+            [],
+            |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)),
+        )?;
+        let Some((Some(first), Some(last))) = bounds else { return Ok(None) };
+        Ok(Some((EventId::from(first), EventId::from(last))))
+    }
+
+    /// The last event that ever was, kept or not.
+    pub(crate) fn last_event(&self) -> rusqlite::Result<EventId> {
+        let last = self.first(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'autoforge_events'",
+            [],
+            |row| row.integer(0, 0),
+        )?;
+        Ok(EventId::from(last.unwrap_or(0)))
+    }
+}
+
+fn separator(fields: Fields) -> &'static str {
+    if fields.is_empty() { "" } else { ", " }
+}
+
+impl Tx<'_, Write> {
+    /// Writes these fields of the feature, as `after` has them, and the event. What a column held
+    /// that is not among them stays, whatever it is; where nothing differs there is no event.
+    pub(crate) fn change_feature(
+        &self,
+        after: &Feature,
+        fields: Fields,
+        occasion: Occasion,
+    ) -> rusqlite::Result<()> {
+        let values: Vec<_> = fields.iter().map(|field| (field, value_of(after, field))).collect();
+        self.change_stored(after.id, &values, occasion)
+    }
+
+    /// As [`Tx::change_feature`], with the values as the file shall hold them.
+    pub(crate) fn change_stored(
+        &self,
+        id: FeatureId,
+        values: &[(Field, Stored)],
+        occasion: Occasion,
+    ) -> rusqlite::Result<()> {
+        let mut fields = Fields::NONE;
+        for (field, _) in values {
+            fields.insert(*field);
+        }
+        let before = self.stored(id, fields)?.unwrap_or_default();
+        if !fields.is_empty() {
+            let columns: Vec<_> = values.iter().map(|(f, _)| format!("{f} = ?")).collect();
+            let sql = format!("UPDATE features SET {} WHERE id = ?", columns.join(", "));
+            let id = Stored::Integer(id.get());
+            self.execute_built(
+                &sql,
+                params_from_iter(values.iter().map(|(_, value)| value).chain([&id])),
+            )?;
+        }
+        // Read back, since a column may store a value in another form than it was given.
+        let after = self.stored(id, fields)?.unwrap_or_default();
+        let changes: Vec<Change> = before
+            .into_iter()
+            .zip(after)
+            .filter(|((_, before), (_, after))| before != after)
+            .map(|((field, before), (_, after))| Change { field, before, after })
+            .collect();
+        if changes.is_empty() && !fields.is_empty() {
+            return Ok(());
+        }
+        self.insert_event(id, &changes, occasion).map(drop)
+    }
+
+    /// Writes down an event that changes nothing in the feature's row.
+    pub(crate) fn note(&self, id: FeatureId, occasion: Occasion) -> rusqlite::Result<()> {
+        self.insert_event(id, &[], occasion).map(drop)
+    }
+
+    /// Writes down that a feature was made; its row is there.
+    pub(super) fn note_created(&self, id: FeatureId, occasion: Occasion) -> rusqlite::Result<()> {
+        let created = |(field, after)| Change { field, before: Stored::Null, after };
+        let changes = self.stored(id, Fields::ALL)?.unwrap_or_default();
+        let changes: Vec<Change> = changes.into_iter().map(created).collect();
+        self.insert_event(id, &changes, occasion).map(drop)
+    }
+
+    /// Deletes a feature and writes it down. Its id is never given out again.
+    pub(crate) fn remove_feature(&self, id: FeatureId, occasion: Occasion) -> rusqlite::Result<()> {
+        let removed = |(field, before)| Change { field, before, after: Stored::Null };
+        let changes = self.stored(id, Fields::ALL)?.unwrap_or_default();
+        let changes: Vec<Change> = changes.into_iter().map(removed).collect();
+        self.execute("DELETE FROM features WHERE id = ?1", [id.get()])?;
+        self.execute("DELETE FROM autoforge_budgets WHERE feature_id = ?1", [id.get()])?;
+        self.raise_feature_id_floor(id)?;
+        self.insert_event(id, &changes, occasion).map(drop)
+    }
+
+    fn insert_event(
+        &self,
+        feature: FeatureId,
+        changes: &[Change],
+        occasion: Occasion,
+    ) -> rusqlite::Result<EventId> {
+        let mut fields = Fields::NONE;
+        for change in changes {
+            fields.insert(change.field);
+        }
+        let sql = format!(
+            "INSERT INTO autoforge_events (at, feature_id, kind, fields, claim, overrode, agent,
+                 session, pid, reason, command, undoes{}{}{}{}) VALUES (?{})",
+            separator(fields),
+            list(fields, ", ", |field| format!("old_{field}")),
+            separator(fields),
+            list(fields, ", ", |field| format!("new_{field}")),
+            ", ?".repeat(11 + 2 * changes.len()),
+        );
+        let signature = self.signature();
+        let caller = signature.caller.as_deref();
+        let optional = |number: Option<i64>| number.map_or(Sql::Null, Sql::Integer);
+        let text = |text: Option<&str>| text.map_or(Sql::Null, |text| Sql::Text(text.to_owned()));
+        let head = [
+            Sql::Integer(self.circumstances().moment().wall.to_microseconds()),
+            Sql::Integer(feature.get()),
+            Sql::Text(occasion.kind.as_str().to_owned()),
+            Sql::Integer(fields.bits()),
+            optional(occasion.claim.map(FenceToken::get)),
+            Sql::Integer(occasion.overrode.into()),
+            text(caller.map(|caller| caller.agent.as_str())),
+            text(caller.map(|caller| caller.session.as_str())),
+            Sql::Integer(std::process::id().into()),
+            text(signature.reason.as_deref()),
+            optional(self.first_event.get().map(EventId::get)),
+            optional(occasion.undoes.map(EventId::get)),
+        ];
+        let head = head.iter().map(|value| value as &dyn ToSql);
+        let old = changes.iter().map(|change| &change.before as &dyn ToSql);
+        let new = changes.iter().map(|change| &change.after as &dyn ToSql);
+        self.execute_built(&sql, params_from_iter(head.chain(old).chain(new)))?;
+        let id = EventId::from(self.inserted());
+        if self.first_event.get().is_none() {
+            self.first_event.set(Some(id));
+        }
+        if id.get() % FORGET_EVERY == 0 {
+            let kept = i64::from(self.policy()?.events);
+            self.execute("DELETE FROM autoforge_events WHERE id <= ?1", [id.get() - kept])?;
+        }
+        Ok(id)
+    }
+}
+
+fn events_sql(rest: &str) -> String {
+    format!(
+        "SELECT id, at, feature_id, kind, fields, claim, overrode, agent, session, pid, reason,
+             command, undoes, {}, {} FROM autoforge_events {rest}",
+        list(Fields::ALL, ", ", |field| format!("old_{field}")),
+        list(Fields::ALL, ", ", |field| format!("new_{field}")),
+    )
+}
+
+/// The columns before the values.
+const HEAD: usize = 13;
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let id = EventId::from(row.integer(0, 0)?);
+    let fields = Fields::from_bits(row.integer(4, 0)?);
+    let optional = |column| row.optional_integer(column);
+    let mut changes = Vec::new();
+    for (place, field) in Field::ALL.into_iter().enumerate() {
+        if fields.has(field) {
+            let before = stored(row, HEAD + place)?;
+            let after = stored(row, HEAD + Field::ALL.len() + place)?;
+            changes.push(Change { field, before, after });
+        }
+    }
+    Ok(Event {
+        id,
+        at: timestamp(row.integer(1, 0)?),
+        feature: FeatureId::from(row.integer(2, 0)?),
+        kind: EventKind::from_name(&row.text(3)?).unwrap_or(EventKind::Changed),
+        claim: optional(5)?.map(FenceToken::from),
+        overrode: row.boolean(6)?,
+        agent: row.optional_text(7)?,
+        session: row.optional_text(8)?,
+        pid: optional(9)?.and_then(|pid| u32::try_from(pid).ok()),
+        reason: row.optional_text(10)?,
+        command: optional(11)?.map_or(id, EventId::from),
+        undoes: optional(12)?.map(EventId::from),
+        changes,
+    })
+}
+
+/// A time beyond what can be told is the end of what can be.
+pub(super) fn timestamp(microseconds: i64) -> Timestamp {
+    Timestamp::from_microseconds(microseconds).unwrap_or(Timestamp::EPOCH)
+}

@@ -1,0 +1,57 @@
+//! The rules of the file, as facts beside the format.
+
+use std::time::Duration;
+
+use super::{Access, LenientRow, Tx, Write};
+use crate::types::Policy;
+
+impl<A: Access> Tx<'_, A> {
+    /// A fact about the file; `None` where nobody has set it.
+    pub(super) fn fact(&self, fact: &'static str) -> rusqlite::Result<Option<i64>> {
+        self.first("SELECT value FROM autoforge_store WHERE fact = ?1", [fact], |row| {
+            row.integer(0, 0)
+        })
+    }
+
+    pub(crate) fn policy(&self) -> rusqlite::Result<Policy> {
+        let usual = Policy::default();
+        let count = |value: Option<i64>, usual: u32| {
+            value.map_or(usual, |value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
+        };
+        let attempts = match self.fact("attempts")? {
+            // Anything below 1 stands for no limit.
+            Some(..=0) => None,
+            value => Some(count(value, usual.attempts.unwrap_or(u32::MAX))),
+        };
+        let seconds = self.fact("answers_kept_seconds")?;
+        Ok(Policy {
+            attempts,
+            events: count(self.fact("events_kept")?, usual.events).max(1),
+            ended_claims: count(self.fact("claims_kept")?, usual.ended_claims),
+            answers: count(self.fact("answers_kept")?, usual.answers),
+            answers_for: seconds.map_or(usual.answers_for, |seconds| {
+                Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+            }),
+        })
+    }
+}
+
+impl Tx<'_, Write> {
+    pub(crate) fn set_policy(&self, policy: &Policy) -> rusqlite::Result<()> {
+        let seconds = i64::try_from(policy.answers_for.as_secs()).unwrap_or(i64::MAX);
+        for (fact, value) in [
+            ("attempts", policy.attempts.map_or(0, i64::from)),
+            ("events_kept", i64::from(policy.events.max(1))),
+            ("claims_kept", i64::from(policy.ended_claims)),
+            ("answers_kept", i64::from(policy.answers)),
+            ("answers_kept_seconds", seconds),
+        ] {
+            self.execute(
+                "INSERT INTO autoforge_store (fact, value) VALUES (?1, ?2)
+                 ON CONFLICT (fact) DO UPDATE SET value = excluded.value",
+                (fact, value),
+            )?;
+        }
+        Ok(())
+    }
+}
