@@ -14,6 +14,7 @@ mod cache;
 #[cfg(all(test, autoforge_loom))]
 mod loom_tests;
 mod reply;
+mod signal;
 mod thread;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub(crate) use cache::{Cache, Handle, Resident, Resource};
 pub(crate) use reply::{Answerer, Asker, Outcome, slot};
+pub(crate) use signal::{CommitSignal, News};
 pub(crate) use thread::{Actor, OnFull};
 
 use crate::sync::{Lane, Patience, Received, Receiver, sleep};
@@ -51,6 +53,8 @@ pub(crate) trait Storage<J> {
     fn expire(&mut self, queue: &mut VecDeque<J>);
     /// Housekeeping while there is nothing to do.
     fn idle(&mut self);
+    /// Whether somebody waits for news that only housekeeping brings.
+    fn is_watched(&self) -> bool;
 }
 
 /// Serves the mailbox until its last sender is gone and all it accepted is answered.
@@ -63,7 +67,10 @@ pub(crate) fn serve<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S) {
         if open {
             open = match progress {
                 Progress::Blocked => queues.wait(mailbox, Patience::Retry(pause.next())),
-                Progress::Done if queues.is_empty() => queues.wait(mailbox, Patience::Idle),
+                Progress::Done if queues.is_empty() => {
+                    let watched = storage.is_watched();
+                    queues.wait(mailbox, if watched { Patience::Watch } else { Patience::Idle })
+                }
                 Progress::Done => true,
             };
             queues.gather(mailbox);

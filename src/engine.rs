@@ -40,13 +40,15 @@ thread_local! {
     static LOG_FRAMES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What to do at the first fault after which the engine serves nothing more.
-pub(crate) struct OnFault(pub(crate) Box<dyn FnMut() + Send>);
-
-impl fmt::Debug for OnFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnFault")
-    }
+/// What the owner of an engine wants to be told. The engine calls it on its own thread.
+pub(crate) trait Observer: fmt::Debug + Send {
+    /// The engine serves nothing more. Called once, before anybody is answered with the fault.
+    fn failed(&mut self);
+    /// There is a new commit in the file, ours or another program's. One of ours is told before its
+    /// callers are answered, so whoever has an answer knows that all watchers were woken for it.
+    fn committed(&mut self);
+    /// Whether anybody waits for commits of other programs, which the engine has to look for.
+    fn is_watched(&self) -> bool;
 }
 
 /// A connection that serves, or the reason why it no longer does.
@@ -61,12 +63,13 @@ pub(crate) struct Engine {
     lock_wait: Duration,
     /// Set once by a fault after which nothing may run until the file is opened anew.
     fault: Option<StorageError>,
-    /// Tells the owner of a fault before anybody is answered with it.
-    on_fault: OnFault,
+    observer: Box<dyn Observer>,
     /// The log is copied back into the file when it holds so many frames.
     checkpoint_at: u32,
     /// SQLite's counter of foreign commits, as last seen.
     data_version: i64,
+    /// Other programs have committed since the log was last looked at.
+    log_may_have_grown: bool,
 }
 
 impl Engine {
@@ -91,11 +94,33 @@ impl Engine {
     fn end_with(&mut self, fault: StorageError) {
         if self.fault.is_none() {
             self.fault = Some(fault);
-            (self.on_fault.0)();
+            self.observer.failed();
+        }
+    }
+
+    /// Whether anybody waits for commits.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.observer.is_watched()
+    }
+
+    /// Looks whether other programs have committed, and tells.
+    fn notice_foreign_commits(&mut self) {
+        // Where somebody is in the way, a later look will tell.
+        let Ok(version) = data_version(&self.connection) else { return };
+        if version != self.data_version {
+            self.data_version = version;
+            self.log_may_have_grown = true;
+            self.observer.committed();
         }
     }
 
     fn storage_error(&self, fault: &rusqlite::Error) -> StorageError {
         StorageError::from_sqlite(self.path(), fault)
     }
+}
+
+/// SQLite's counter of the commits of other connections.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare_cached("PRAGMA data_version")?;
+    statement.query_row([], |row| row.get(0))
 }

@@ -30,15 +30,12 @@
 //! are not taken for one.
 
 use std::cell::{OnceCell, RefCell};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::types::{Moment, ProcessIdentity, Timestamp, Uptime};
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(all(test, target_os = "linux"))]
-mod process_tests;
 
 #[cfg(target_os = "linux")]
 use linux as system;
@@ -58,10 +55,26 @@ pub(crate) enum Fate {
     Unknown,
 }
 
+// What was found out once, each thread for itself. What the system did not tell is asked again: a
+// file of the kernel is out of reach, too, while too many files are open.
+thread_local! {
+    static PROCESS: RefCell<Option<Arc<ProcessIdentity>>> = const { RefCell::new(None) };
+    /// Which clock it is; its time is of no meaning.
+    static CLOCK: OnceCell<Uptime> = const { OnceCell::new() };
+}
+
 /// This process; `None` where the system does not tell enough to know it again.
 pub(crate) fn this_process() -> Option<Arc<ProcessIdentity>> {
-    let here = here(std::process::id());
-    once(&here.process, || system::process().map(Arc::new)).cloned()
+    let pid = std::process::id();
+    // While a thread ends, its notes may be gone already.
+    let noted = PROCESS.try_with(|process| process.borrow().clone()).ok().flatten();
+    // A forked child finds its parent there.
+    if let Some(own) = noted.filter(|noted| noted.pid == pid) {
+        return Some(own);
+    }
+    let own = Arc::new(system::process()?);
+    let _ = PROCESS.try_with(|process| process.replace(Some(Arc::clone(&own))));
+    Some(own)
 }
 
 impl ProcessIdentity {
@@ -74,13 +87,7 @@ impl ProcessIdentity {
 
 /// What both clocks show.
 pub(crate) fn now() -> Moment {
-    let here = here(std::process::id());
-    let uptime = once(&here.clock, system::clock).map(|clock| Uptime {
-        boot: Arc::clone(&clock.boot),
-        namespace: Arc::clone(&clock.namespace),
-        microseconds: system::microseconds(),
-    });
-    Moment { wall: Timestamp::now(), uptime }
+    Moment { wall: Timestamp::now(), uptime: uptime() }
 }
 
 /// Whether the process still lives, by the table at the head of this module.
@@ -88,37 +95,20 @@ pub(crate) fn fate(of: &ProcessIdentity) -> Fate {
     this_process().map_or(Fate::Unknown, |own| system::fate(of, &own))
 }
 
-/// What was found out once about the process with this number. What the system did not tell is
-/// asked again, since a file of the kernel is also out of reach while too many files are open.
-struct Here {
-    pid: u32,
-    process: OnceCell<Arc<ProcessIdentity>>,
-    /// The clock's boot and namespace; its time is that of nothing.
-    clock: OnceCell<Uptime>,
+fn uptime() -> Option<Uptime> {
+    let mut uptime = CLOCK.try_with(noted_clock).unwrap_or_else(|_| system::clock())?;
+    uptime.microseconds = system::microseconds();
+    Some(uptime)
 }
 
-thread_local! {
-    static HERE: RefCell<Option<Rc<Here>>> = const { RefCell::new(None) };
-}
-
-/// The notes of this process. A forked child finds its parent's, with another number on them, and
-/// begins its own.
-fn here(pid: u32) -> Rc<Here> {
-    // While the thread ends its notes may be gone already; then there are some for this call only.
-    let noted = HERE.try_with(|here| here.borrow().clone()).ok().flatten();
-    noted.filter(|here| here.pid == pid).unwrap_or_else(|| {
-        let fresh = Rc::new(Here { pid, process: OnceCell::new(), clock: OnceCell::new() });
-        let _ = HERE.try_with(|here| here.replace(Some(Rc::clone(&fresh))));
-        fresh
-    })
-}
-
-fn once<T>(cell: &OnceCell<T>, ask: impl FnOnce() -> Option<T>) -> Option<&T> {
-    if cell.get().is_none() {
-        let answer = ask()?;
-        return Some(cell.get_or_init(|| answer));
+/// A forked child reads the clock of its parent, so its number need not be compared, which would
+/// take as long as all the rest.
+fn noted_clock(noted: &OnceCell<Uptime>) -> Option<Uptime> {
+    if let Some(clock) = noted.get() {
+        return Some(clock.clone());
     }
-    cell.get()
+    let clock = system::clock()?;
+    Some(noted.get_or_init(|| clock).clone())
 }
 
 /// The systems that are not asked yet.
@@ -140,27 +130,5 @@ mod system {
 
     pub(super) fn fate(_of: &ProcessIdentity, _own: &ProcessIdentity) -> Fate {
         Fate::Unknown
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_keeps_its_notes_and_a_forked_child_does_not_inherit_them() {
-        let parent = here(1);
-        assert!(Rc::ptr_eq(&parent, &here(1)));
-        let child = here(2);
-        assert_eq!(child.pid, 2);
-        assert!(!Rc::ptr_eq(&parent, &child));
-    }
-
-    #[test]
-    fn what_the_system_did_not_tell_is_asked_again() {
-        let cell = OnceCell::new();
-        assert_eq!(once(&cell, || None), None);
-        assert_eq!(once(&cell, || Some(1)), Some(&1));
-        assert_eq!(once(&cell, || Some(2)), Some(&1));
     }
 }

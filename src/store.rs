@@ -1,6 +1,7 @@
 //! The store: what callers hold. It wires the actor to the engine and keeps the one cache of
 //! engines.
 
+mod commits;
 mod pending;
 mod project;
 
@@ -13,17 +14,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::actor::{
-    self, Actor, Cache, Handle, OnFull, Outcome, Progress, Resident, Resource, Storage, slot,
+    self, Actor, Cache, CommitSignal, Handle, OnFull, Outcome, Progress, Resident, Resource,
+    Storage, slot,
 };
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
     Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
-    FileIdentity, Job, Location, OnFault, OpenOptions, Opened, examine,
+    FileIdentity, Job, Location, OpenOptions, Opened, examine,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
 use crate::tx::{Access, Read};
+pub use commits::Commits;
+use commits::{EndOfCommits, Told};
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
 pub use project::{ImportedBacklog, Opening};
@@ -240,6 +244,12 @@ impl<D: Database> Store<D> {
         self.maintain(Engine::diagnose)
     }
 
+    /// Tells from now on when somebody has committed to the file, through whatever process.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        Commits::new(&self.engine)
+    }
+
     /// Ends the engine for all handles: what was accepted is carried out, the log is copied back,
     /// the file is closed. Later calls say [`StorageError::Closed`]. Repeating it gives the same
     /// report.
@@ -301,6 +311,7 @@ struct Running {
     actor: Actor<Mail, CloseReport>,
     /// Not 0 once the engine serves nothing more; set before anybody is told so.
     poisoned: Arc<AtomicUsize>,
+    commits: Arc<CommitSignal>,
 }
 
 impl Running {
@@ -312,13 +323,13 @@ impl Running {
         let path = Arc::clone(location.path());
         let (asker, answerer) = slot();
         let poisoned = Arc::new(AtomicUsize::new(0));
-        let poison = Arc::clone(&poisoned);
+        let commits = Arc::new(CommitSignal::new());
+        let told = Told { poisoned: Arc::clone(&poisoned), commits: Arc::clone(&commits) };
         let actor = Actor::start("autoforge-store", MAILBOX_CAPACITY, move |mailbox| {
             // Dropped last, so that the cache's slot is free only when the file is closed.
             let _resident = resident;
-            // ORDERING: see `is_usable`.
-            let on_fault = OnFault(Box::new(move || poison.store(1, Ordering::SeqCst)));
-            let engine = match Engine::open(location, D::SCHEMA, &options, sleep, on_fault) {
+            let _end = EndOfCommits(Arc::clone(&told.commits));
+            let engine = match Engine::open(location, D::SCHEMA, &options, sleep, Box::new(told)) {
                 Ok((engine, opened)) => {
                     answerer.answer(Ok(opened));
                     engine
@@ -347,6 +358,7 @@ impl Running {
             lock_wait: options.lock_wait,
             actor,
             poisoned,
+            commits,
         };
         Ok((running, opened))
     }
@@ -421,5 +433,9 @@ impl Storage<Mail> for Served {
 
     fn idle(&mut self) {
         self.0.idle();
+    }
+
+    fn is_watched(&self) -> bool {
+        self.0.is_watched()
     }
 }

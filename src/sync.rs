@@ -45,6 +45,8 @@ pub(crate) enum Patience {
     /// There is nothing else to do: wait for a message, but come back now and then for
     /// housekeeping.
     Idle,
+    /// The same, but housekeeping brings news that somebody waits for: come back soon.
+    Watch,
     /// There is something to try again after so long.
     Retry(Duration),
 }

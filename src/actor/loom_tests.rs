@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize as PlainCounter, Ordering};
 
 use super::{
-    Actor, Answerer, Asker, Cache, OnFull, Outcome, Progress, Resident, Resource, Storage, serve,
-    slot,
+    Actor, Answerer, Asker, Cache, CommitSignal, News, OnFull, Outcome, Progress, Resident,
+    Resource, Storage, serve, slot,
 };
 use crate::sync::{Condvar, Lane, Mutex, Receiver, SendError};
 
@@ -106,6 +106,10 @@ impl Storage<TestJob> for TestStorage {
     fn expire(&mut self, _queue: &mut VecDeque<TestJob>) {}
 
     fn idle(&mut self) {}
+
+    fn is_watched(&self) -> bool {
+        false
+    }
 }
 
 type TestActor = Arc<Actor<TestJob, usize>>;
@@ -442,5 +446,51 @@ fn loom_an_unusable_resident_is_replaced_after_it_has_ended() {
         let openings = openings.lock();
         assert_eq!(openings.live, 0);
         assert!((1..=2).contains(&openings.ever));
+    });
+}
+
+#[test]
+fn loom_no_commit_is_missed_by_a_watcher() {
+    const COMMITS: usize = 2;
+    explore("signal: a committer, two watchers", Some(3), || {
+        let (signal, log) = (Arc::new(CommitSignal::new()), Log::default());
+        let watch = |signal: Arc<CommitSignal>, log: Log| {
+            move || {
+                // As a watcher must: first the count, then the data.
+                let mut seen = signal.seen();
+                while log.lock().len() < COMMITS {
+                    match signal.wait(seen, None) {
+                        News::Commits(count) => seen = count,
+                        other => panic!("{other:?} before the last commit was seen"),
+                    }
+                }
+            }
+        };
+        let other = loom::thread::spawn(watch(Arc::clone(&signal), Arc::clone(&log)));
+        let committer = {
+            let (signal, log) = (Arc::clone(&signal), Arc::clone(&log));
+            loom::thread::spawn(move || {
+                for commit in 0..u32::try_from(COMMITS).unwrap() {
+                    log.lock().push(commit);
+                    signal.raise();
+                }
+            })
+        };
+        watch(Arc::clone(&signal), log)();
+        committer.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_the_end_wakes_every_watcher() {
+    explore("signal: an end beside a watcher", None, || {
+        let signal = Arc::new(CommitSignal::new());
+        let ending = {
+            let signal = Arc::clone(&signal);
+            loom::thread::spawn(move || signal.end())
+        };
+        assert_eq!(signal.wait(signal.seen(), None), News::Ended);
+        ending.join().unwrap();
     });
 }

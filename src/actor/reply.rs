@@ -118,7 +118,6 @@ impl<T> Asker<T> {
     }
 
     /// Waits for the end until `deadline`, then leaves.
-    #[cfg(not(all(test, autoforge_loom)))]
     pub(crate) fn wait_until(self, deadline: Instant) -> Outcome<T> {
         let mut inner = self.0.inner.lock();
         loop {
@@ -130,12 +129,6 @@ impl<T> Asker<T> {
                 return self.leave();
             }
         }
-    }
-
-    /// loom knows no time: every deadline may have passed at once.
-    #[cfg(all(test, autoforge_loom))]
-    pub(crate) fn wait_until(self, _deadline: Instant) -> Outcome<T> {
-        self.leave()
     }
 
     /// Stops waiting: a request that has not started is withdrawn.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
-use super::{Engine, JournalMode, Location, OnFault, OpenOptions};
+use super::{Engine, JournalMode, Location, Observer, OpenOptions};
 use crate::database::{Database, Features};
 use crate::error::{LockHolder, StorageError};
 use crate::sync::Mutex;
@@ -54,6 +54,22 @@ impl Job for Scripted {
     fn expire(self: Box<Self>, _: Expiry, _: Option<LockHolder>) {}
 }
 
+/// Notes in which order it and the callers are told.
+#[derive(Debug)]
+struct Owner(Answers);
+
+impl Observer for Owner {
+    fn failed(&mut self) {
+        self.0.lock().push(("the owner", Ok(())));
+    }
+
+    fn committed(&mut self) {}
+
+    fn is_watched(&self) -> bool {
+        false
+    }
+}
+
 struct Bench {
     engine: Engine,
     answers: Answers,
@@ -66,10 +82,9 @@ impl Bench {
         let location = Location::resolve(&dir.path().join("features.db")).unwrap();
         let options = OpenOptions::default();
         let answers = Answers::default();
-        let told = Arc::clone(&answers);
-        let on_fault = OnFault(Box::new(move || told.lock().push(("the owner", Ok(())))));
+        let told = Box::new(Owner(Arc::clone(&answers)));
         let schema = Features::SCHEMA;
-        let (engine, _) = Engine::open(location, schema, &options, |_| {}, on_fault).unwrap();
+        let (engine, _) = Engine::open(location, schema, &options, |_| {}, told).unwrap();
         Self { engine, answers, _dir: dir }
     }
 
@@ -168,4 +183,19 @@ fn without_a_log_a_reader_in_the_way_of_a_commit_undoes_the_group_and_no_more() 
     bench.run(&[("alone", CREATE, Verdict::Keep)]);
     assert_eq!(bench.answers(), [("alone", "ok")]);
     assert_eq!(bench.features(), 1);
+}
+
+#[test]
+fn without_a_log_the_commits_of_other_programs_are_noticed_too() {
+    let mut bench = Bench::new();
+    let mode = "PRAGMA journal_mode = DELETE";
+    let mode: String = bench.engine.connection.query_row(mode, [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "delete");
+    bench.engine.journal = JournalMode::Rollback;
+    let other = rusqlite::Connection::open(bench.engine.path()).unwrap();
+    bench.engine.idle();
+    let before = bench.engine.data_version;
+    other.execute_batch("CREATE TABLE theirs (a)").unwrap();
+    bench.engine.idle();
+    assert_ne!(bench.engine.data_version, before);
 }

@@ -40,6 +40,7 @@ impl Engine {
                 return Attempt::Done;
             }
         }
+        self.look_around();
         let mut ran = Vec::with_capacity(queue.len().min(max));
         while ran.len() < max
             && let Some(job) = queue.pop_front()
@@ -76,7 +77,10 @@ impl Engine {
         match self.execute("BEGIN IMMEDIATE") {
             // Only now: what was true before the wait for the lock may not be any more.
             Ok(()) => self.circumstances = Circumstances::now(),
-            Err(fault) if is_busy(&fault) => return Attempt::Busy,
+            Err(fault) if is_busy(&fault) => {
+                self.look_around();
+                return Attempt::Busy;
+            }
             Err(fault) => {
                 let fault = self.storage_error(&fault);
                 settle_all(queue, &fault);
@@ -84,6 +88,10 @@ impl Engine {
             }
         }
         let (ran, ended) = self.run_group(queue, reads_and_writes);
+        let wrote = |ran: &Ran| ran.verdict == Verdict::Keep && ran.job.kind() == Kind::Write;
+        if matches!(ended, Ended::Committed) && ran.iter().any(wrote) {
+            self.observer.committed();
+        }
         // Invariant: nobody is answered before the group's fate is decided and on disk.
         match ended {
             Ended::Committed => ran.into_iter().for_each(|Ran { job, .. }| job.settle(Ok(()))),
@@ -92,6 +100,14 @@ impl Engine {
         }
         self.checkpoint_early();
         Attempt::Done
+    }
+
+    /// While somebody watches: neither our own reads without end nor a long wait for the lock may
+    /// keep other programs' commits from being noticed.
+    fn look_around(&mut self) {
+        if self.observer.is_watched() {
+            self.notice_foreign_commits();
+        }
     }
 
     /// Answers and removes the jobs that have waited long enough.

@@ -136,19 +136,16 @@ impl Engine {
         self.checkpoint_at = if complete { CHECKPOINT_FRAMES } else { frames + CHECKPOINT_FRAMES };
     }
 
-    /// Copies back what other programs have written to the log meanwhile.
+    /// Looks for other programs' commits, and copies back what they have written to the log.
     pub(crate) fn idle(&mut self) {
-        if self.journal == JournalMode::Rollback || self.obstacle().is_some() {
+        if self.obstacle().is_some() {
             return;
         }
-        let version = self
-            .connection
-            .prepare_cached("PRAGMA data_version")
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
-        match version {
-            Ok(version) if version != self.data_version => self.data_version = version,
-            _ => return,
+        self.notice_foreign_commits();
+        if self.journal == JournalMode::Rollback || !self.log_may_have_grown {
+            return;
         }
+        self.log_may_have_grown = false;
         if let Ok(report) = checkpoint(&self.connection, Mode::Noop)
             && report.log_frames.saturating_sub(report.copied_frames) >= CHECKPOINT_FRAMES
         {

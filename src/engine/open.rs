@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::location::{FileIdentity, SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
 use super::maintenance::CHECKPOINT_FRAMES;
-use super::{Engine, JournalMode, LOG_FRAMES, Location, OnFault, holder};
+use super::{Engine, JournalMode, LOG_FRAMES, Location, Observer, data_version, holder};
 use crate::database::{Condition, Schema};
 use crate::error::{OpenError, StorageError, is_busy};
 use crate::tx::{Circumstances, Read, Transaction, Tx, Write};
@@ -67,7 +67,7 @@ impl Engine {
         schema: Schema,
         options: &OpenOptions,
         pause: fn(Duration),
-        on_fault: OnFault,
+        observer: Box<dyn Observer>,
     ) -> Result<(Self, Opened), OpenError> {
         check_sqlite()?;
         let unsafe_place = location.unsafe_file_system();
@@ -95,6 +95,8 @@ impl Engine {
             Ok(())
         }));
         noted.map_err(|fault| StorageError::from_sqlite(location.path(), &fault))?;
+        let opening = Opening { connection: &connection, location: &location, patience };
+        let data_version = opening.retry(data_version)?;
         let engine = Self {
             connection,
             location,
@@ -102,9 +104,10 @@ impl Engine {
             circumstances: Circumstances::now(),
             lock_wait: options.lock_wait,
             fault: None,
-            on_fault,
+            observer,
             checkpoint_at: CHECKPOINT_FRAMES,
-            data_version: 0,
+            data_version,
+            log_may_have_grown: true,
         };
         Ok((engine, opened))
     }

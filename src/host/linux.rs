@@ -1,5 +1,8 @@
 //! Linux: what lies under `/proc`.
 
+#[cfg(test)]
+mod process_tests;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -61,9 +64,8 @@ fn judge(of: &ProcessIdentity, own: &ProcessIdentity, look: impl FnOnce(u32) -> 
     match look(of.pid) {
         Sighting::Unclear => Fate::Unknown,
         Sighting::Nobody => Fate::Dead,
-        Sighting::Hidden => Fate::Alive,
         Sighting::Seen(stat) if stat.started != of.started || stat.has_ended() => Fate::Dead,
-        Sighting::Seen(_) => Fate::Alive,
+        Sighting::Seen(_) | Sighting::Hidden => Fate::Alive,
     }
 }
 
@@ -164,12 +166,6 @@ fn namespace(kind: &str) -> io::Result<String> {
 #[expect(clippy::disallowed_methods, reason = "files of the system, never a database")]
 fn text(path: &str) -> Option<String> {
     fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// When the process with this number started, for tests that start some.
-#[cfg(test)]
-pub(super) fn started(pid: u32) -> Option<u64> {
-    Stat::parse(&text(&format!("/proc/{pid}/stat"))?).map(|stat| stat.started)
 }
 
 #[cfg(test)]

@@ -63,6 +63,25 @@ impl Condvar {
     pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
+
+    /// A deadline may pass at once.
+    pub(crate) fn wait_until<T>(
+        &self,
+        _guard: &mut MutexGuard<'_, T>,
+        _deadline: Instant,
+    ) -> TimedOut {
+        TimedOut
+    }
+}
+
+/// What a wait with a deadline ended with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimedOut;
+
+impl TimedOut {
+    pub(crate) fn timed_out(self) -> bool {
+        true
+    }
 }
 
 pub(crate) fn spawn<T: Send + 'static>(

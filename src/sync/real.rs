@@ -11,6 +11,8 @@ use super::{Lane, Patience, Received, SendError};
 
 /// How often an idle actor looks after the log that other programs let grow.
 const IDLE_ROUND: Duration = Duration::from_millis(200);
+/// How often it looks while somebody waits for other programs' commits.
+const WATCH_ROUND: Duration = Duration::from_millis(20);
 
 /// Starts a thread with a name.
 pub(crate) fn spawn<T: Send + 'static>(
@@ -94,6 +96,7 @@ impl<T> Receiver<T> {
         let writes = if take_writes { &self.writes } else { &none };
         let timeout = match patience {
             Patience::Idle => IDLE_ROUND,
+            Patience::Watch => WATCH_ROUND,
             Patience::Retry(pause) => pause,
         };
         if let Ok(message) = self.reads.try_recv() {

@@ -13,6 +13,7 @@ mod claims;
 #[cfg(feature = "cli")]
 mod cli;
 mod closing;
+mod commits;
 mod defence;
 #[cfg(feature = "cli")]
 mod demo;

@@ -4,16 +4,21 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use super::{Fate, fate, linux, now, this_process};
+use super::{Stat, text};
+use crate::host::{Fate, PROCESS, fate, now, this_process};
 use crate::types::ProcessIdentity;
 
 /// A process that lives until its input ends, which is when this value goes, or until it is killed.
 fn start() -> (Child, ProcessIdentity) {
     let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let own = this_process().expect("this system tells who we are");
-    let started = linux::started(child.id()).unwrap();
+    let started = started(child.id()).unwrap();
     let identity = ProcessIdentity { pid: child.id(), started, ..ProcessIdentity::clone(&own) };
     (child, identity)
+}
+
+fn started(pid: u32) -> Option<u64> {
+    Stat::parse(&text(&format!("/proc/{pid}/stat"))?).map(|stat| stat.started)
 }
 
 fn pid(child: &Child) -> Pid {
@@ -35,6 +40,14 @@ fn this_process_is_alive() {
 #[test]
 fn all_threads_of_a_process_have_one_identity() {
     assert_eq!(std::thread::spawn(this_process).join().unwrap(), this_process());
+}
+
+#[test]
+fn a_forked_child_is_not_taken_for_its_parent() {
+    let own = this_process();
+    let parent = ProcessIdentity { pid: 0, ..ProcessIdentity::clone(own.as_ref().unwrap()) };
+    PROCESS.set(Some(parent.into()));
+    assert_eq!(this_process(), own);
 }
 
 #[test]
@@ -98,7 +111,7 @@ fn numbers_that_no_process_can_have_are_unknown() {
 fn the_first_process_is_alive_whoever_owns_it() {
     let own = this_process().unwrap();
     // Where it is hidden from us its start is, too, and any other will do.
-    let started = linux::started(1).unwrap_or(0);
+    let started = started(1).unwrap_or(0);
     let first = ProcessIdentity { pid: 1, started, ..ProcessIdentity::clone(&own) };
     assert_eq!(fate(&first), Fate::Alive);
 }
