@@ -69,7 +69,7 @@ pub use engine::{
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
 pub use project::ProjectLayout;
-pub use store::{Commits, ImportedBacklog, Opening, Reply, Store, dispose};
+pub use store::{Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, Store, dispose};
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,

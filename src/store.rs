@@ -2,6 +2,7 @@
 //! engines.
 
 mod commits;
+mod keeper;
 mod pending;
 mod project;
 
@@ -28,6 +29,7 @@ use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
 use crate::tx::{Access, Read};
 pub use commits::Commits;
 use commits::{EndOfCommits, Told};
+pub use keeper::LeaseKeeper;
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
 pub use project::{ImportedBacklog, Opening};
@@ -242,6 +244,12 @@ impl<D: Database> Store<D> {
     /// The storage's fault, where not even the check can run.
     pub fn diagnose(&self) -> Result<Diagnosis, StorageError> {
         self.maintain(Engine::diagnose)
+    }
+
+    /// Whether the store still takes commands. One that does may say otherwise at the next one.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.engine.is_usable()
     }
 
     /// Tells from now on when somebody has committed to the file, through whatever process.

@@ -36,6 +36,7 @@ mod migration;
 mod moved;
 mod old_files;
 mod opening;
+mod ownership;
 mod places;
 mod processes;
 mod support;

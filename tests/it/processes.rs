@@ -28,6 +28,7 @@ fn child() {
         "fill_disk" => crate::durability::fill_disk(folder),
         "write_until_killed" => crate::durability::write_until_killed(folder),
         "import" => import(folder),
+        "hold_claims" => crate::ownership::hold_claims(folder),
         other => panic!("no role {other}"),
     }
 }
