@@ -34,6 +34,7 @@ mod mcp_client;
 mod migration;
 mod moved;
 mod old_files;
+mod once;
 mod opening;
 mod places;
 mod processes;
