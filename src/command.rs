@@ -7,6 +7,7 @@ mod dependency;
 mod feature;
 mod history;
 mod human_input;
+mod once;
 mod policy;
 mod signed;
 
@@ -14,10 +15,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::database::Database;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::database::{Database, Features};
 use crate::error::{Failure, Refusal};
-use crate::tx::{Access, Tx};
-use crate::types::{Caller, FenceToken};
+use crate::tx::{Access, Tx, Write};
+use crate::types::{Caller, FenceToken, RequestId};
 
 pub use claims::{
     GetAttempts, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims, RenewedClaims,
@@ -37,6 +41,7 @@ pub use feature::{
 };
 pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
+pub use once::{Once, OnceRefusal};
 pub use policy::{GetPolicy, SetPolicy};
 pub use signed::Signed;
 
@@ -112,5 +117,26 @@ pub trait Command: fmt::Debug + Send + 'static {
         Self: Sized,
     {
         Signed::new(self).because(reason)
+    }
+
+    /// Makes the command one that is carried out once, however often it is sent under this id; see
+    /// [`Once`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use autoforge_store::{ClaimNext, Command, RequestId, Store};
+    ///
+    /// let store = Store::open_project(dir.path()).unwrap();
+    /// let id: RequestId = "coder-1/monday/claim-7".parse().unwrap();
+    /// let first = store.call(ClaimNext.once(id.clone())).unwrap();
+    /// // The answer was lost on its way. Nothing is claimed a second time:
+    /// assert_eq!(store.call(ClaimNext.once(id)).unwrap(), first);
+    /// ```
+    fn once(self, id: RequestId) -> Once<Self>
+    where
+        Self: Command<Database = Features, Access = Write> + Serialize + Sized,
+        Self::Output: Serialize + DeserializeOwned,
+    {
+        Once::new(self, id)
     }
 }

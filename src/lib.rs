@@ -57,10 +57,10 @@ pub use command::{
     FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetChanges,
     GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph,
     GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, ListFeatures, MarkFailing,
-    MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, RecoverClaims,
-    RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature,
-    SetDependencies, SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats,
-    UpdateFeature, UpdateRefusal,
+    MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PriorityProblem, Ready,
+    RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput,
+    RetryFeature, SetDependencies, SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim,
+    Stats, UpdateFeature, UpdateRefusal,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{
@@ -75,7 +75,7 @@ pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,
     DependencyGraph, Effect, EntryProblem, Event, EventId, EventKind, Feature, FeatureId,
     FeatureSummary, FenceToken, Field, FieldProblem, GraphNode, Holder, HumanInputAnswer,
-    HumanInputRequest, InvalidFeature, InvalidRequest, Lease, Limits, Moment, NewFeature,
-    PlannedFeature, Policy, ProcessIdentity, Revision, Status, Steps, Stored, Tenure, Timestamp,
-    Uptime,
+    HumanInputRequest, InvalidFeature, InvalidRequest, InvalidRequestId, Lease, Limits, Moment,
+    NewFeature, PlannedFeature, Policy, ProcessIdentity, RequestId, Revision, Status, Steps,
+    Stored, Tenure, Timestamp, Uptime,
 };

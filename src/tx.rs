@@ -9,6 +9,7 @@ mod claims;
 mod events;
 mod features;
 mod policy;
+mod requests;
 
 use std::cell::Cell;
 use std::marker::PhantomData;

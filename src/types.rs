@@ -6,6 +6,7 @@
 
 mod backlog;
 mod claim;
+mod digest;
 mod event;
 mod feature;
 mod graph;
@@ -14,6 +15,7 @@ mod json_text;
 mod limits;
 mod policy;
 mod process;
+mod request_id;
 mod signature;
 mod timestamp;
 
@@ -21,6 +23,7 @@ pub use backlog::{BacklogProblem, EntryProblem};
 pub use claim::{
     AttemptEnd, AttemptOutcome, Caller, ClaimRecord, FenceToken, Holder, Lease, Tenure,
 };
+pub(crate) use digest::Fnv1a;
 pub(crate) use event::Fields;
 pub use event::{Change, Effect, Event, EventId, EventKind, Field, Stored};
 pub use feature::{
@@ -32,9 +35,10 @@ pub use graph::{DependencyGraph, GraphNode};
 pub use human_input::{
     AnswerProblem, FieldProblem, HumanInputAnswer, HumanInputRequest, InvalidRequest,
 };
-pub(crate) use json_text::{parse_json, to_json_text};
+pub(crate) use json_text::{parse_json, read_answer, to_json_text};
 pub use limits::Limits;
 pub use policy::Policy;
 pub use process::{Moment, ProcessIdentity, Uptime};
+pub use request_id::{InvalidRequestId, RequestId};
 pub(crate) use signature::Signature;
 pub use timestamp::Timestamp;

@@ -79,6 +79,7 @@ impl Exit {
             | "dependency_exists"
             | "dependency_cycle"
             | "not_empty"
+            | "request_id_reused"
             | "exhausted" => Self::Conflict,
             "nothing_ready" | "all_passing" => Self::NothingReady,
             "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" => Self::Busy,

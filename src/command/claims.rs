@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 
+use serde::{Deserialize, Serialize};
+
 use super::Command;
 use super::feature::{FeatureRefusal, existing};
 use crate::database::Features;
@@ -11,7 +13,7 @@ use crate::tx::{Read, Tx, Write};
 use crate::types::{AttemptOutcome, ClaimRecord, EventKind, Feature, FeatureId, FenceToken};
 
 /// Which claims still stand after [`RenewClaims`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewedClaims {
     /// Those that stand; their leases have begun anew.
     pub held: Vec<FenceToken>,
@@ -24,7 +26,7 @@ pub struct RenewedClaims {
 ///
 /// For the process that holds the claims; see [`LeaseKeeper`](crate::LeaseKeeper), which calls this
 /// in good time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RenewClaims {
     /// The claims.
     pub tokens: Vec<FenceToken>,
@@ -53,7 +55,7 @@ impl Command for RenewClaims {
 }
 
 /// A claim that [`RecoverClaims`] has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveredClaim {
     /// The claim as it stood.
     pub claim: ClaimRecord,
@@ -66,7 +68,7 @@ pub struct RecoveredClaim {
 ///
 /// Nothing depends on it: whoever looks sees such a claim as over, and whoever claims the feature
 /// ends it. It is for programs that only know the flags in the file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct RecoverClaims;
 
 impl Command for RecoverClaims {
@@ -137,7 +139,7 @@ impl Command for GetAttempts {
 
 /// Forgets the failed attempts of a feature, so that it can be tried again; gives the feature. The
 /// record of the attempts stays. A feature without failures stays as it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct RetryFeature {
     /// Which one.
     pub id: FeatureId,

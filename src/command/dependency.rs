@@ -1,5 +1,7 @@
 //! What a feature waits for.
 
+use serde::{Deserialize, Serialize};
+
 use super::Command;
 use super::feature::{DependencyProblem, checked_dependencies};
 use crate::database::Features;
@@ -8,7 +10,7 @@ use crate::tx::{Access, Tx, Write};
 use crate::types::{EventKind, FeatureId, Limits};
 
 /// The dependencies of a feature after a change, sorted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DependencyList {
     /// The feature.
     pub id: FeatureId,
@@ -81,7 +83,7 @@ fn current<A: Access>(
 }
 
 /// Makes a feature wait for another one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct AddDependency {
     /// The feature that shall wait.
     pub id: FeatureId,
@@ -125,7 +127,7 @@ impl Command for AddDependency {
 }
 
 /// Ends a feature's wait for another one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct RemoveDependency {
     /// The feature that waits.
     pub id: FeatureId,
@@ -155,7 +157,7 @@ impl Command for RemoveDependency {
 }
 
 /// Replaces all that a feature waits for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct SetDependencies {
     /// The feature.
     pub id: FeatureId,

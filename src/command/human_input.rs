@@ -1,5 +1,7 @@
 //! Questions to a human, and their answers.
 
+use serde::Serialize;
+
 use super::Command;
 use super::feature::{FeatureRefusal, authority, existing};
 use crate::database::Features;
@@ -78,7 +80,7 @@ fn unfinished(tx: &Tx<'_, Write>, id: FeatureId) -> Result<Feature, Failure<Huma
 
 /// Asks a human about a feature that is in progress: its claim ends and it waits for the answer. An
 /// earlier answer is cleared. Gives the feature's name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RequestHumanInput {
     /// Which feature.
     pub id: FeatureId,
@@ -117,13 +119,14 @@ impl Command for RequestHumanInput {
 
 /// Answers a feature's question: the answer is stored and the feature can be claimed again. Gives
 /// the feature as it is afterwards.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct AnswerHumanInput {
     /// Which feature.
     pub id: FeatureId,
     /// The answer.
     pub answer: HumanInputAnswer,
-    /// When it was given.
+    /// When it was given. No part of what is asked: a repetition is made later.
+    #[serde(skip)]
     pub responded_at: Timestamp,
     /// The request it answers, from [`HumanInputRequest::revision_of`]; `None` answers whatever is
     /// asked at the moment.

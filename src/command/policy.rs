@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use serde::Serialize;
+
 use super::Command;
 use crate::database::Features;
 use crate::error::Failure;
@@ -26,7 +28,7 @@ impl Command for GetPolicy {
 
 /// Sets the rules for everybody who uses the file, and gives them as they were. What is beyond a
 /// bound that was lowered is forgotten little by little, as new events and claims come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct SetPolicy(
     /// The rules from now on.
     pub Policy,

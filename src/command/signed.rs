@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use super::Command;
 use crate::error::Failure;
 use crate::tx::{Circumstances, Tx};
@@ -90,6 +92,13 @@ impl<C> Signed<C> {
     pub fn in_circumstances(mut self, circumstances: Circumstances) -> Self {
         self.circumstances = Some(Arc::new(circumstances));
         self
+    }
+}
+
+/// The form of its command alone: what comes with a call is no part of what is asked.
+impl<C: Serialize> Serialize for Signed<C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.command.serialize(serializer)
     }
 }
 

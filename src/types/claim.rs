@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::event::named_enum;
@@ -16,7 +17,7 @@ use super::{FeatureId, Moment, ProcessIdentity, Timestamp};
 /// use autoforge_store::FenceToken;
 /// assert!(FenceToken::from(7) < FenceToken::from(8));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FenceToken(i64);
 
 impl FenceToken {
@@ -49,7 +50,7 @@ impl fmt::Display for FenceToken {
 /// let agent = Caller::new("coder-1", "monday").in_process(ProcessIdentity::current());
 /// assert_eq!(agent.agent, "coder-1");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Caller {
     /// What the agent is called.
     pub agent: String,
@@ -123,7 +124,7 @@ impl AttemptOutcome {
 }
 
 /// How and when an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
     /// When.
     pub at: Timestamp,
@@ -134,7 +135,7 @@ pub struct AttemptEnd {
 }
 
 /// A lease: how long a claim lasts without being renewed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// How long.
     pub length: Duration,
@@ -151,7 +152,7 @@ impl Lease {
 }
 
 /// One claim on a feature, and the attempt that it is: it stands until it has an end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRecord {
     /// Its number.
     pub token: FenceToken,
@@ -192,7 +193,7 @@ impl ClaimRecord {
 }
 
 /// Who holds a feature, for messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// By whom it is claimed; `None` for a claim that names nobody.
     pub owner: Option<Caller>,

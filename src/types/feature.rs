@@ -3,8 +3,11 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::digest::Fnv1a;
+use super::json_text::{LEVELS, is_deeper};
 use super::{Limits, to_json_text};
 
 /// The number of a feature, unique in its project and never given out twice.
@@ -13,7 +16,7 @@ use super::{Limits, to_json_text};
 /// use autoforge_store::FeatureId;
 /// assert_eq!(FeatureId::from(7).to_string(), "7");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FeatureId(i64);
 
 impl FeatureId {
@@ -37,7 +40,8 @@ impl fmt::Display for FeatureId {
 }
 
 /// What has to be done to build and to check a feature.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, from = "Value")]
 pub enum Steps {
     /// The usual form: one text a step.
     List(Vec<String>),
@@ -69,9 +73,11 @@ impl From<Value> for Steps {
 
 /// One feature as the file holds it.
 ///
+/// Through `serde` it has the form of [`Feature::to_json`].
+///
 /// Booleans that are NULL in the file are `false` here; dependencies that are no integers are left
 /// out; ids that do not exist stay, since the feature waits for them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
     /// Its number.
     pub id: FeatureId,
@@ -153,33 +159,17 @@ impl fmt::Display for Revision {
     }
 }
 
+impl Serialize for Revision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl std::str::FromStr for Revision {
     type Err = std::num::ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         u64::from_str_radix(text, 16).map(Self)
-    }
-}
-
-/// FNV-1a: the standard library's hasher may change between releases, and revisions are compared
-/// between processes that were built apart.
-struct Fnv1a(u64);
-
-impl Default for Fnv1a {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv1a {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 
@@ -259,7 +249,7 @@ impl fmt::Display for Status {
 /// assert!(NewFeature::new("", "Log in", "With a password.", ["Open the form"]).is_err());
 /// # Ok::<(), autoforge_store::InvalidFeature>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewFeature {
     category: String,
     name: String,
@@ -294,7 +284,8 @@ impl NewFeature {
     ///
     /// # Errors
     /// [`InvalidFeature::TooLarge`] for a text of more than [`Limits::TEXT_BYTES`] or steps of more
-    /// than [`Limits::STEPS_BYTES`] as JSON, [`InvalidFeature::TooManySteps`] for a longer list.
+    /// than [`Limits::STEPS_BYTES`] as JSON, [`InvalidFeature::TooManySteps`] for a longer list,
+    /// [`InvalidFeature::TooDeep`] for steps that would not be read back as JSON.
     ///
     /// ```
     /// use autoforge_store::{NewFeature, Steps};
@@ -313,6 +304,9 @@ impl NewFeature {
         let bounded =
             |field, text: String| check_bytes(field, text.len(), Limits::TEXT_BYTES).map(|()| text);
         let steps = steps.into();
+        if matches!(&steps, Steps::Other(json) if is_deeper(json, LEVELS)) {
+            return Err(InvalidFeature::TooDeep { max: LEVELS });
+        }
         let json = steps.to_json();
         let count = json.as_array().map_or(0, Vec::len);
         if count > Limits::STEPS {
@@ -323,7 +317,8 @@ impl NewFeature {
             category: bounded("category", category.into())?,
             name: bounded("name", name.into())?,
             description: bounded("description", description.into())?,
-            steps,
+            // A list of texts has one form only, however it was handed in.
+            steps: Steps::from(json),
         })
     }
 
@@ -371,7 +366,7 @@ impl NewFeature {
 }
 
 /// One of several features that are created together, with the earlier ones it depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedFeature {
     /// Its texts.
     pub feature: NewFeature,
@@ -422,6 +417,12 @@ pub enum InvalidFeature {
         /// How many there are.
         count: usize,
         /// How many there may be.
+        max: usize,
+    },
+    /// The steps have more levels of arrays and objects than are read back.
+    #[error("steps have more than {max} levels of arrays and objects")]
+    TooDeep {
+        /// How many they may have.
         max: usize,
     },
 }

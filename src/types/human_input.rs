@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::json_text::is_deeper;
 use super::{Limits, Revision, Timestamp, to_json_text};
 
 /// Levels of arrays and objects in one field or one answered value. The whole stored value then
@@ -26,7 +28,7 @@ const NESTING: usize = 64;
 /// assert_eq!(request.to_json()["fields"][0]["id"], "key");
 /// # Ok::<(), autoforge_store::InvalidRequest>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HumanInputRequest {
     prompt: String,
     fields: Vec<Value>,
@@ -109,7 +111,7 @@ impl HumanInputRequest {
 /// let blank = HumanInputAnswer::new(Map::from_iter([("key".into(), json!(" "))])).unwrap();
 /// assert_eq!(blank.check(&request).unwrap_err().to_string(), r#"field "key" must not be blank"#);
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HumanInputAnswer {
     fields: Map<String, Value>,
 }
@@ -452,24 +454,6 @@ fn is_truthy(value: &Value) -> bool {
 fn json_bytes<'a>(fields: impl Iterator<Item = &'a Value>) -> usize {
     // Each field adds two bytes: a separator, or its share of the brackets.
     fields.map(|field| to_json_text(field).len() + 2).sum()
-}
-
-/// Whether arrays and objects lie in each other more than `max` deep. Walks with a stack of its
-/// own, since the value may come from a caller who built it.
-fn is_deeper(value: &Value, max: usize) -> bool {
-    let mut pending = vec![(value, 0)];
-    while let Some((value, outside)) = pending.pop() {
-        let level = outside + usize::from(value.is_array() || value.is_object());
-        if level > max {
-            return true;
-        }
-        match value {
-            Value::Array(items) => pending.extend(items.iter().map(|item| (item, level))),
-            Value::Object(members) => pending.extend(members.values().map(|item| (item, level))),
-            _ => {}
-        }
-    }
-    false
 }
 
 #[cfg(test)]

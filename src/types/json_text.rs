@@ -5,7 +5,14 @@
 
 use std::fmt::Write;
 
-use serde_json::{Number, Value};
+use serde::de::DeserializeOwned;
+use serde_json::{Deserializer, Number, Value};
+
+/// Levels of arrays and objects up to which a text is read as JSON.
+pub(super) const LEVELS: usize = 127;
+
+/// Levels up to which [`read_answer`] goes: those of a value that a file holds, and those around it.
+const ANSWER_LEVELS: usize = LEVELS + 17;
 
 /// The value as one line of ASCII: `", "` and `": "` between parts, every other character escaped,
 /// floats in their shortest form with an exponent outside 1e-4..1e16.
@@ -24,6 +31,58 @@ pub(crate) fn parse_json(text: &str) -> Option<Value> {
     serde_json::from_str(text)
         .ok()
         .or_else(|| serde_json::from_str(&without_lone_surrogates(text)?).ok())
+}
+
+/// Reads what `serde_json` wrote of a value of ours; `None` where it is something else. Unlike
+/// [`parse_json`] it takes a value of a file, which may be as deep as that reads, inside of others.
+pub(crate) fn read_answer<T: DeserializeOwned>(text: &str) -> Option<T> {
+    if levels(text) > ANSWER_LEVELS {
+        return None;
+    }
+    let mut json = Deserializer::from_str(text);
+    json.disable_recursion_limit();
+    let value = T::deserialize(&mut json).ok()?;
+    json.end().ok()?;
+    Some(value)
+}
+
+/// How deep the brackets of a JSON text lie in each other. Of a text that is no JSON it is no less
+/// than where a reader gives up.
+fn levels(text: &str) -> usize {
+    let (mut level, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b']' | b'}' if !quoted => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Whether arrays and objects lie in each other more than `max` deep. Walks with a stack of its
+/// own, since the value may come from a caller who built it.
+pub(super) fn is_deeper(value: &Value, max: usize) -> bool {
+    let mut pending = vec![(value, 0)];
+    while let Some((value, outside)) = pending.pop() {
+        let level = outside + usize::from(value.is_array() || value.is_object());
+        if level > max {
+            return true;
+        }
+        match value {
+            Value::Array(items) => pending.extend(items.iter().map(|item| (item, level))),
+            Value::Object(members) => pending.extend(members.values().map(|item| (item, level))),
+            _ => {}
+        }
+    }
+    false
 }
 
 // Recursion is bounded: what was parsed has at most 127 levels, and what callers hand in is checked
@@ -258,6 +317,19 @@ mod tests {
         assert_eq!(parse_json(&"[".repeat(1_000_000)), None);
     }
 
+    #[test]
+    fn an_answer_is_read_with_a_value_of_a_file_in_it_and_never_overflows_the_stack() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let read = |text: &str| read_answer::<Value>(text).is_some();
+        assert!(read(&nested(LEVELS + 17)));
+        assert!(!read(&nested(LEVELS + 18)));
+        assert!(!read(&nested(1_000_000)));
+        assert!(!read(&"[".repeat(1_000_000)));
+        // Brackets in a text are no levels, whatever is escaped around them.
+        assert!(read(&format!(r#"["\\", "\\\"{}", "{}"]"#, "[".repeat(999), "{".repeat(999))));
+        assert!(!read("[1] 2") && !read("1 x") && !read("[1}"));
+    }
+
     fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -281,7 +353,8 @@ mod tests {
         fn written_text_is_ascii_and_reads_back_as_the_same_value(value in any_json()) {
             let text = to_json_text(&value);
             prop_assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)));
-            prop_assert_eq!(parse_json(&text), Some(value));
+            prop_assert_eq!(parse_json(&text), Some(value.clone()));
+            prop_assert_eq!(read_answer(&value.to_string()), Some(value));
         }
 
         #[test]

@@ -31,8 +31,13 @@ impl Limits {
     pub const FIELDS: usize = 256;
     /// Bytes of the fields of one request, or of one answer, as JSON.
     pub const FIELDS_BYTES: usize = 1 << 20;
+    /// Characters (Unicode scalar values) of a request id.
+    pub const REQUEST_ID_CHARS: usize = 200;
+    /// Bytes of an answer, as JSON, that is kept for a repetition of its request.
+    pub const ANSWER_BYTES: usize = 63 << 20;
     /// Bytes of one row, or of one value in it, that `SQLite` may handle.
     pub const ROW_BYTES: i32 = 64 << 20;
 }
 
+const _: () = assert!(Limits::ANSWER_BYTES + (64 << 10) < Limits::ROW_BYTES as usize);
 const _: () = assert!(3 * Limits::TEXT_BYTES + Limits::STEPS_BYTES < Limits::ROW_BYTES as usize);

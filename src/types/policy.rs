@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The rules of one file, kept in it.
 ///
 /// ```
 /// use autoforge_store::Policy;
 /// assert_eq!(Policy::default().attempts, Some(3));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Failed attempts of owners after which a feature is not ready any more until somebody resets
     /// it; `None` for no limit. Default: 3.
@@ -17,9 +19,11 @@ pub struct Policy {
     pub events: u32,
     /// Attempts that are kept beside the running ones. Default: 10,000.
     pub ended_claims: u32,
-    /// Answers to commands with a request id that are kept. Default: 10,000.
+    /// Answers to commands with a request id that are kept; 0 keeps none, so nobody is protected
+    /// from a repetition. Default: 10,000.
     pub answers: u32,
-    /// For how long such answers are kept at most. Default: 24 hours.
+    /// For how long such answers are kept, by the clock on the wall; older ones are forgotten little
+    /// by little as new ones come. Default: 24 hours.
     pub answers_for: Duration,
 }
 

@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Timestamp;
 
 /// One process of one machine, told apart from all others that ever had its number.
@@ -24,7 +26,7 @@ use super::Timestamp;
 /// };
 /// assert_eq!(owner.to_string(), "process 4711 on laptop");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     /// The machine's name, `/`, and a short hash that keeps machines of one name apart.
     pub host: String,
@@ -62,7 +64,7 @@ impl fmt::Display for ProcessIdentity {
 /// assert_eq!(at("a", 2_500).since(&at("a", 1_000)), Some(Duration::from_micros(1_500)));
 /// assert_eq!(at("b", 2_500).since(&at("a", 1_000)), None);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Uptime {
     /// Which run of the machine's kernel, as in [`ProcessIdentity::boot`].
     pub boot: Arc<str>,
@@ -100,7 +102,7 @@ impl Uptime {
 /// let lease = Duration::from_secs(900);
 /// assert!(now.since(&claimed) < lease, "only two seconds have passed");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Moment {
     /// The clock on the wall. It may be set, forward and back.
     pub wall: Timestamp,

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use jiff::{Unit, tz::TimeZone};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time with microsecond resolution.
 ///
@@ -58,6 +60,21 @@ impl Timestamp {
     #[must_use]
     pub fn to_file_stamp(self) -> String {
         format!("{}", self.0.to_zoned_datetime(TimeZone::system()).strftime("%Y%m%d_%H%M%S"))
+    }
+}
+
+/// As [`Timestamp::to_microseconds`], which loses nothing.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.to_microseconds())
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let microseconds = i64::deserialize(deserializer)?;
+        Self::from_microseconds(microseconds)
+            .ok_or_else(|| D::Error::custom("a time outside the years -9999..9999"))
     }
 }
 

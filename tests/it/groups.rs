@@ -181,7 +181,7 @@ fn a_group_of_refusals_commits_nothing() {
 }
 
 /// A project whose file undoes the whole transaction when a name is used twice.
-fn with_explosive_names() -> (Project, Store) {
+pub(crate) fn with_explosive_names() -> (Project, Store) {
     let (project, store) = Project::with_features(0);
     store.close();
     let sql = text_of_features(&project).replacen(

@@ -35,6 +35,7 @@ mod mcp_client;
 mod migration;
 mod moved;
 mod old_files;
+mod once;
 mod opening;
 mod ownership;
 mod places;

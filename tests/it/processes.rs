@@ -27,6 +27,8 @@ fn child() {
         "stay_connected" => stay_connected(folder),
         "fill_disk" => crate::durability::fill_disk(folder),
         "write_until_killed" => crate::durability::write_until_killed(folder),
+        "ask_once" => crate::once::ask_once(folder),
+        "create_once_until_killed" => crate::once::create_once_until_killed(folder),
         "import" => import(folder),
         "hold_claims" => crate::ownership::hold_claims(folder),
         other => panic!("no role {other}"),

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use serde::{Deserialize, Serialize};
+
 use super::{FeatureRefusal, authority, existing};
 use crate::command::Command;
 use crate::database::Features;
@@ -12,7 +14,7 @@ use crate::types::{
 };
 
 /// A feature that its caller, or somebody before, has claimed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// The feature, in progress.
     pub feature: Feature,
@@ -25,7 +27,7 @@ pub struct Claim {
 }
 
 /// A feature that the caller has just claimed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimedFeature {
     /// The feature, in progress.
     pub feature: Feature,
@@ -49,7 +51,7 @@ pub struct ClaimedFeature {
 /// assert!(!store.call(ClaimFeature { id }).unwrap().already_claimed);
 /// assert!(store.call(ClaimFeature { id }).unwrap().already_claimed);
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct ClaimFeature {
     /// Which one.
     pub id: FeatureId,
@@ -77,7 +79,7 @@ impl Command for ClaimFeature {
 }
 
 /// Claims a feature; refuses one that is claimed already, unless that claim is over.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct MarkInProgress {
     /// Which one.
     pub id: FeatureId,
@@ -108,7 +110,8 @@ impl Command for MarkInProgress {
 }
 
 /// What [`ClaimNext`] found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ClaimedNext {
     /// This feature, now claimed by the caller.
     Feature(Box<ClaimedFeature>),
@@ -139,7 +142,7 @@ pub enum ClaimedNext {
 /// let store = Store::open_project(dir.path()).unwrap();
 /// assert_eq!(store.call(ClaimNext).unwrap(), ClaimedNext::AllPassing);
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct ClaimNext;
 
 impl Command for ClaimNext {
@@ -174,7 +177,7 @@ impl Command for ClaimNext {
 /// Gives a claim back. A feature that nobody claimed stays as it is.
 ///
 /// Refused for a feature that somebody else owns, and under a token that is not the claim's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct ClearInProgress {
     /// Which one.
     pub id: FeatureId,

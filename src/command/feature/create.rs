@@ -1,5 +1,7 @@
 //! Creating features, one or many.
 
+use serde::{Deserialize, Serialize};
+
 use crate::command::Command;
 use crate::command::feature::{DependencyProblem, PriorityProblem, checked_dependencies};
 use crate::database::Features;
@@ -51,7 +53,7 @@ impl Refusal for CreateRefusal {
 /// let feature = store.call(CreateFeature::new(login)).unwrap();
 /// assert_eq!((feature.id.get(), feature.priority), (1, 1));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct CreateFeature {
     /// Its texts.
     pub feature: NewFeature,
@@ -91,7 +93,7 @@ impl Command for CreateFeature {
 }
 
 /// The features that [`CreateFeatures`] made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedFeatures {
     /// Their ids, in the order of the command.
     pub ids: Vec<FeatureId>,
@@ -168,7 +170,7 @@ impl Refusal for BulkRefusal {
 /// ])).unwrap();
 /// assert_eq!((created.ids.len(), created.with_dependencies), (2, 1));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct CreateFeatures {
     /// What to create, in order; at most [`Limits::BULK`].
     pub features: Vec<PlannedFeature>,

@@ -1,5 +1,7 @@
 //! Deleting a feature.
 
+use serde::{Deserialize, Serialize};
+
 use super::{FeatureRefusal, existing};
 use crate::command::Command;
 use crate::database::Features;
@@ -8,7 +10,7 @@ use crate::tx::{Occasion, Standing, Tx, Write};
 use crate::types::{AttemptOutcome, EventKind, Feature, FeatureId};
 
 /// A feature that is gone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeletedFeature {
     /// What it was.
     pub feature: Feature,
@@ -18,7 +20,7 @@ pub struct DeletedFeature {
 
 /// Deletes a feature, ends its claim, and takes it out of the dependencies of all others. Its id is never given out
 /// again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct DeleteFeature {
     /// Which one.
     pub id: FeatureId,

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use super::{DependencyProblem, checked_but_for_cycles};
 use crate::command::Command;
 use crate::database::Features;
@@ -60,7 +62,7 @@ impl Refusal for ImportRefusal {
 
 /// Imports a list of features into a project that has none, with the ids, priorities and states of
 /// the list; gives their number. Of several processes at once exactly one imports.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ImportBacklog {
     /// The list, from [`Feature::parse_backlog`].
     pub entries: Vec<Feature>,

@@ -1,5 +1,6 @@
 //! Changing what a feature says.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::{DependencyProblem, FeatureRefusal, PriorityProblem, checked_dependencies, existing};
@@ -13,7 +14,7 @@ use crate::types::{
 };
 
 /// The parts of a feature that are to change; `None` leaves a part as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FeatureChanges {
     /// What it belongs to.
     pub category: Option<String>,
@@ -80,7 +81,7 @@ impl Refusal for UpdateRefusal {
 }
 
 /// Changes a feature that does not pass yet, and gives it as it is afterwards.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct UpdateFeature {
     /// Which one.
     pub id: FeatureId,

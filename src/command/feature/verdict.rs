@@ -1,5 +1,7 @@
 //! Ending the work on a feature: it passes, it fails, or it is put off.
 
+use serde::{Deserialize, Serialize};
+
 use super::{FeatureRefusal, authority, existing};
 use crate::command::Command;
 use crate::database::Features;
@@ -11,7 +13,7 @@ use crate::types::{AttemptOutcome, EventKind, Feature, FeatureId, Field, Fields}
 const VERDICT: Fields = Fields::of(&[Field::Passes, Field::InProgress]);
 
 /// A feature that passes now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedFeature {
     /// Which one.
     pub id: FeatureId,
@@ -23,7 +25,7 @@ pub struct PassedFeature {
 /// one succeeds.
 ///
 /// Refused for a feature that somebody else owns, and under a token that is not the claim's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct MarkPassing {
     /// Which one.
     pub id: FeatureId,
@@ -55,7 +57,7 @@ impl Command for MarkPassing {
 /// an owner.
 ///
 /// Refused for a feature that somebody else owns, and under a token that is not the claim's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct MarkFailing {
     /// Which one.
     pub id: FeatureId,
@@ -79,7 +81,7 @@ impl Command for MarkFailing {
 }
 
 /// A feature that was put off.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedFeature {
     /// Which one.
     pub id: FeatureId,
@@ -98,7 +100,7 @@ pub struct SkippedFeature {
 ///
 /// The new priority saturates at the largest 64-bit number, which only a file with absurd
 /// priorities can reach.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct SkipFeature {
     /// Which one.
     pub id: FeatureId,

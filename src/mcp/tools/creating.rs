@@ -102,7 +102,7 @@ fn part(problem: &InvalidFeature) -> &'static str {
         InvalidFeature::Empty { field }
         | InvalidFeature::TooLong { field, .. }
         | InvalidFeature::TooLarge { field, .. } => field,
-        InvalidFeature::TooManySteps { .. } => STEPS.name,
+        InvalidFeature::TooManySteps { .. } | InvalidFeature::TooDeep { .. } => STEPS.name,
     }
 }
 
