@@ -132,3 +132,22 @@ mod system {
         Fate::Unknown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_no_system_does_a_process_take_itself_for_dead() {
+        if let Some(own) = this_process() {
+            assert_ne!(fate(&own), Fate::Dead);
+        }
+    }
+
+    #[test]
+    fn of_two_moments_the_second_is_not_the_earlier_one() {
+        let earlier = now();
+        let uptimes = now().uptime.zip(earlier.uptime);
+        assert!(uptimes.is_none_or(|(now, then)| now.microseconds >= then.microseconds));
+    }
+}

@@ -25,7 +25,7 @@ pub(super) fn process() -> Option<ProcessIdentity> {
     }
     let boot = boot()?;
     Some(ProcessIdentity {
-        host: host(&text("/proc/sys/kernel/hostname")?, text("/etc/machine-id").as_deref(), &boot),
+        host: host(&text("/proc/sys/kernel/hostname")?, &machine_id()?, &boot),
         namespace: format!("{} {}", namespace("pid").ok()?, time_namespace()?),
         boot,
         pid,
@@ -130,11 +130,23 @@ fn numbers_as_we_do(status: &str, pid: u32) -> bool {
     numbers.is_some_and(|numbers| numbers.trim() == pid.to_string())
 }
 
-fn host(name: &str, machine_id: Option<&str>, boot: &str) -> String {
-    let id = machine_id.map(str::trim).filter(|id| {
-        id.len() == HEX_DIGITS_OF_A_MACHINE_ID && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    format!("{}/{:08x}", name.trim(), hash(id.unwrap_or(boot)))
+/// What is no machine id, such as the empty file of many containers, is not compared.
+fn host(name: &str, machine_id: &str, boot: &str) -> String {
+    let id = machine_id.trim();
+    let is_one =
+        id.len() == HEX_DIGITS_OF_A_MACHINE_ID && id.bytes().all(|c| c.is_ascii_hexdigit());
+    format!("{}/{:08x}", name.trim(), hash(if is_one { id } else { boot }))
+}
+
+/// Empty if there is none. A file that is out of reach for now is not none: all processes of a
+/// machine have to name it alike.
+fn machine_id() -> Option<String> {
+    match read("/etc/machine-id") {
+        Err(fault) if matches!(fault.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            Some(String::new())
+        }
+        id => id.ok(),
+    }
 }
 
 /// FNV-1a: the machine id is confidential, and a quarter of its bits do not give it away.
@@ -163,9 +175,13 @@ fn namespace(kind: &str) -> io::Result<String> {
     Ok(target.to_string_lossy().into_owned())
 }
 
-#[expect(clippy::disallowed_methods, reason = "files of the system, never a database")]
 fn text(path: &str) -> Option<String> {
-    fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    read(path).ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "files of the system, never a database")]
+fn read(path: &str) -> io::Result<String> {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -303,14 +319,14 @@ mod tests {
     fn machines_of_one_name_are_told_apart() {
         let [one, other] =
             ["0123456789abcdef0123456789abcdef\n", "0123456789abcdef0123456789abcdee\n"];
-        assert_ne!(host("localhost\n", Some(one), "a"), host("localhost\n", Some(other), "a"));
-        assert_eq!(host("localhost\n", Some(one), "a"), host("localhost\n", Some(one), "b"));
-        assert!(host("localhost\n", Some(one), "a").starts_with("localhost/"));
+        assert_ne!(host("localhost\n", one, "a"), host("localhost\n", other, "a"));
+        assert_eq!(host("localhost\n", one, "a"), host("localhost\n", one, "b"));
+        assert!(host("localhost\n", one, "a").starts_with("localhost/"));
     }
 
     #[test]
     fn a_machine_without_an_id_is_another_one_after_a_restart() {
-        for id in [None, Some(""), Some("uninitialized\n"), Some("0123")] {
+        for id in ["", "uninitialized\n", "0123"] {
             assert_ne!(host("box", id, "first"), host("box", id, "second"), "{id:?}");
         }
     }
