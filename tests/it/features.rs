@@ -6,6 +6,7 @@ use autoforge_store::{
     Limits, ListFeatures, MarkPassing, NewFeature, PlannedFeature, PriorityProblem,
     SetDependencies, Steps, Store, UpdateFeature, UpdateRefusal,
 };
+use serde_json::json;
 
 use crate::support::{
     FOREVER, Project, create, feature, ids, names, new_feature, number, text, together,
@@ -307,9 +308,23 @@ fn values_of_odd_types_in_a_row_are_read_and_not_a_crash() {
     let odd = feature(&store, 1);
     assert_eq!((odd.priority, odd.category.as_str()), (999, "7"));
     assert_eq!(odd.name, "\u{fffd}A");
-    assert_eq!(odd.steps, Steps::Other(serde_json::json!({"a": 1})));
+    assert_eq!(odd.steps, Steps::Other(json!({"a": 1})));
     assert_eq!((odd.passes, odd.in_progress), (false, true));
     assert_eq!(odd.human_input_request, Some("[1".into()));
     assert_eq!(odd.human_input_response, None);
     assert_eq!(store.call(GetStats).unwrap().total, 1);
+}
+
+#[test]
+fn steps_that_would_not_be_read_back_are_refused() {
+    let nested = |levels: usize| (0..levels).fold(json!("deep"), |inner, _| json!([inner]));
+    let lenient = |steps| NewFeature::lenient("", "", "", Steps::Other(steps));
+    let (_project, store) = Project::with_features(0);
+    let made = store.call(CreateFeature::new(lenient(nested(127)).unwrap())).unwrap();
+    assert_eq!(made.steps, Steps::Other(nested(127)));
+    assert_eq!(feature(&store, 1), made);
+    assert_eq!(lenient(nested(128)), Err(InvalidFeature::TooDeep { max: 127 }));
+    // A list of texts has one form, as it is read back.
+    let list = lenient(json!(["a", "b"])).unwrap();
+    assert_eq!(list.steps(), &Steps::List(vec!["a".into(), "b".into()]));
 }

@@ -395,8 +395,7 @@ fn an_answer_that_this_release_cannot_read_is_said_and_nothing_is_done_again() {
         project.foreign().execute(sql, [json]).unwrap();
     };
     let before = last_event(&store);
-    let deep = format!(r#"{{"id":1,"name":"n","x":{}}}"#, "[".repeat(100_000));
-    for unreadable in [r#"{"passed":[1]}"#, r#"{"id":1,"name":"n"} {}"#, "", &deep] {
+    for unreadable in [r#"{"passed":[1]}"#, r#"{"id":1,"name":"n"} {}"#, ""] {
         answer(unreadable);
         let refusal = refused(store.call(pass(1)));
         assert_eq!(refusal, OnceRefusal::Unreadable { id: id("a") });
@@ -416,16 +415,38 @@ fn an_answer_that_is_too_large_to_be_kept_is_refused_with_what_it_would_tell() {
     let (project, store) = Project::with_features(0);
     let max = autoforge_store::Limits::ANSWER_BYTES;
     // Two quotes are part of the answer.
-    let refusal = refused(store.call(WritesThen::Gives { bytes: max - 1 }.once(id("a"))));
+    let held = hold(&store);
+    let large = store.submit(WritesThen::Gives { bytes: max - 1 }.once(id("a"))).unwrap();
+    let beside = store.submit(create("beside")).unwrap();
+    drop(held);
+    beside.wait().unwrap();
+    let refusal = refused(large.wait());
     let too_large = OnceRefusal::AnswerTooLarge { id: id("a"), bytes: max + 1, max };
     assert_eq!((refusal.code(), &refusal), ("answer_too_large", &too_large));
-    assert_eq!((kept(&project), names(&store)), (vec![], vec![]));
+    assert_eq!((kept(&project), names(&store)), (vec![], vec!["beside".to_owned()]));
     let largest = WritesThen::Gives { bytes: max - 2 };
     store.call(largest.once(id("a"))).unwrap();
     assert_eq!(store.call(largest.once(id("a"))).unwrap().len(), max - 2);
-    assert_eq!(names(&store), ["written"]);
+    assert_eq!(names(&store), ["beside", "written"]);
     let stored = number(&project.foreign(), "SELECT length(answer) FROM autoforge_requests");
     assert_eq!(usize::try_from(stored), Ok(max));
+}
+
+#[test]
+fn a_command_whose_answer_cannot_be_kept_is_undone_alone() {
+    let (project, store) = Project::with_features(0);
+    let only_one = "CREATE UNIQUE INDEX of_another_program ON autoforge_requests (command)";
+    project.foreign().execute_batch(only_one).unwrap();
+    let held = hold(&store);
+    let kept_one = store.submit(create("kept").once(id("a"))).unwrap();
+    let fails = store.submit(create("undone").once(id("b"))).unwrap();
+    let beside = store.submit(create("beside")).unwrap();
+    drop(held);
+    kept_one.wait().unwrap();
+    assert_eq!(fails.wait().unwrap_err().code(), "sqlite");
+    beside.wait().unwrap();
+    assert_eq!(names(&store), ["kept", "beside"]);
+    assert_eq!(kept(&project), ["a"]);
 }
 
 /// Sends a command twice under one id, the second time through a store that was opened anew, and

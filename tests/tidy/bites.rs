@@ -197,4 +197,6 @@ fn a_command_that_the_model_does_not_know_is_found() {
     let beginnings = ["src/command/x.rs:2: command `New`"];
     expect(rule, &tree(&[op, ("src/command/x.rs", commands)]), &beginnings);
     expect(rule, &tree(&[("src/command/x.rs", commands)]), &[]);
+    let made_of_others = "impl<C: Command> Command for Signed<C> {}";
+    expect(rule, &tree(&[op, ("src/command/x.rs", made_of_others)]), &[]);
 }

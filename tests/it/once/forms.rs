@@ -188,7 +188,7 @@ fn the_claims_in_answers_come_back_whole() {
     let process = ProcessIdentity::current();
     assert!(process.is_some());
     let ada = Arc::new(Caller::new("ada", "é").in_process(process));
-    let lease = Some(Duration::from_micros(1_500_000));
+    let lease = Some(Duration::from_millis(1500));
     let claim = |id: i64| ClaimFeature { id: id.into() }.by(&ada).owning(lease);
     let first = store.call(claim(1).in_circumstances(now(0))).unwrap();
     store.call(claim(2).in_circumstances(now(1))).unwrap();
@@ -227,6 +227,11 @@ fn a_feature_as_deep_as_it_is_read_comes_back_in_an_answer() {
     assert!(matches!(&first.feature.steps, Steps::Other(Value::Array(_))));
     assert!(matches!(&first.feature.human_input_request, Some(Value::Array(_))));
     assert_eq!(store.call(request()).unwrap(), ClaimedNext::Feature(first));
+    // An answer that another program has made deeper brings nobody down.
+    let sql = "UPDATE autoforge_requests SET answer = replace(answer, ?1, ?2)";
+    let deeper = "[".repeat(100_000) + &"]".repeat(100_000);
+    project.foreign().execute(sql, [&deep, &deeper]).unwrap();
+    assert_eq!(store.call(request()).unwrap_err().code(), "answer_unreadable");
 }
 
 /// Writes columns of feature 1 as another program may.
