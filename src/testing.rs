@@ -19,26 +19,44 @@
 //! ```
 
 mod backlog;
+mod call;
+mod foreign;
 mod form;
 mod model;
 mod op;
+mod row;
 mod schedule;
+mod step;
 mod strategy;
 
 use crate::Store;
 
 pub use backlog::realistic_backlog;
+pub use call::{Call, OWNERS, Token, World};
+pub use foreign::Foreign;
 pub use form::{FieldKind, FormField, Given, fits, is_form};
 pub use model::Model;
 pub use op::{Answer, Expect, Op, Outcome, Texts};
-pub use strategy::{op, ops};
+pub use row::{Layout, Row};
+pub use step::{Ending, Sequence, Step};
+pub use strategy::{call, foreign, op, ops, row, steps};
 
 /// Compares everything that can be read: each feature whole, the counters, what is ready and what
-/// is blocked, the graph, the board, and what is unusual.
+/// is blocked, the graph, the board, what is unusual, the claims and attempts, the policy and the
+/// history.
 ///
 /// # Errors
 /// Names the first reading on which the two differ, and what each says.
 pub fn compare(model: &Model, store: &Store) -> Result<(), String> {
+    compare_in(model, store, &World::default())
+}
+
+/// As [`compare`], for a model that was told of a world: some claims are over in it, and what they
+/// held is ready.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_in(model: &Model, store: &Store, world: &World) -> Result<(), String> {
     let everything = usize::MAX;
     for op in [
         Op::ListFeatures,
@@ -48,8 +66,13 @@ pub fn compare(model: &Model, store: &Store) -> Result<(), String> {
         Op::GetGraph,
         Op::GetBoard,
         Op::CheckFeatures,
+        Op::GetClaims,
+        Op::GetAttempts { feature: None, limit: everything },
+        Op::GetPolicy,
+        Op::GetChanges { since: 0, limit: everything },
     ] {
-        let (expected, found) = (model.read(&op), op.apply_to(store));
+        let (expected, found) =
+            (model.read(&op, world), op.apply_as(store, &Call::default(), world));
         if expected.as_ref() != Some(&found) {
             return Err(format!("{op:?}\nthe model says {expected:#?}\nthe store says {found:#?}"));
         }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Condition, Database, Schema};
 use crate::tx::{Access, Read, Tx, Write};
+use crate::types::{EventKind, FeatureId, Field, Stored};
 
 /// A project's `features.db`.
 #[derive(Debug, Clone, Copy)]
@@ -309,9 +310,31 @@ fn migrate(tx: &Tx<'_, Write>) -> rusqlite::Result<()> {
     tx.define(&format!(
         "INSERT OR IGNORE INTO autoforge_store (fact, value) VALUES ('feature_id_floor', 0);
          INSERT INTO autoforge_store (fact, value) VALUES ('format', {FORMAT})
-             ON CONFLICT (fact) DO UPDATE SET value = excluded.value;
-         UPDATE features SET passes = 0 WHERE passes IS NULL;
-         UPDATE features SET in_progress = 0 WHERE in_progress IS NULL;
-         UPDATE features SET needs_human_input = 0 WHERE needs_human_input IS NULL;"
-    ))
+             ON CONFLICT (fact) DO UPDATE SET value = excluded.value;"
+    ))?;
+    set_null_flags(tx)
+}
+
+/// Other programs write NULL into files of today, too, so this is a change like any other: without
+/// an event the history would not lead to what the table holds.
+fn set_null_flags(tx: &Tx<'_, Write>) -> rusqlite::Result<()> {
+    const FLAGS: [Field; 3] = [Field::Passes, Field::InProgress, Field::NeedsHumanInput];
+    let features = tx.all(
+        "SELECT id, passes IS NULL, in_progress IS NULL, needs_human_input IS NULL FROM features
+         WHERE passes IS NULL OR in_progress IS NULL OR needs_human_input IS NULL ORDER BY id",
+        [],
+        |row| {
+            let mut unset = Vec::new();
+            for (column, flag) in (1..).zip(FLAGS) {
+                if row.get(column)? {
+                    unset.push((flag, Stored::Integer(0)));
+                }
+            }
+            Ok((FeatureId::from(row.get::<_, i64>(0)?), unset))
+        },
+    )?;
+    for (id, flags) in features {
+        tx.change_stored(id, &flags, EventKind::Changed.into())?;
+    }
+    Ok(())
 }

@@ -2,15 +2,19 @@
 
 use crate::{
     AddDependency, AnswerHumanInput, Blocked, Board, CheckFeatures, Claim, ClaimFeature, ClaimNext,
-    ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures, CreatedFeatures,
-    DeleteFeature, DeletedFeature, DependencyList, Error, Feature, FeatureChanges, FeatureFindings,
-    FeatureId, FeatureSummary, GetBlocked, GetBoard, GetFeature, GetGraph, GetReady, GetStats,
-    GetSummary, Graph, Holder, HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures,
-    MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature, PlannedFeature, Ready,
-    Refusal, RemoveDependency, RequestHumanInput, Revision, SetDependencies, SkipFeature,
-    SkippedFeature, Stats, StorageError, Store, Timestamp, UpdateFeature,
+    ClaimRecord, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
+    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, Error, Event, EventId, Feature,
+    FeatureChanges, FeatureFindings, FeatureId, FeatureSummary, FenceToken, GetAttempts,
+    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
+    GetStats, GetSummary, Graph, Holder, HumanInputAnswer, HumanInputRequest, ImportBacklog,
+    ListFeatures, MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature,
+    PlannedFeature, Policy, Ready, RecoverClaims, RecoveredClaim, Refusal, RemoveDependency,
+    RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, Revision, SetDependencies,
+    SetPolicy, SkipFeature, SkippedFeature, StandingClaim, Stats, StorageError, Store, Timestamp,
+    UpdateFeature,
 };
 
+use super::call::{Call, Desk, World, told};
 use super::form::{FormField, Given};
 
 /// The texts of a feature that is to be created; nothing is checked yet.
@@ -47,6 +51,11 @@ pub enum Op {
     GetBlocked { limit: usize },
     GetGraph,
     CheckFeatures,
+    GetClaims,
+    GetAttempts { feature: Option<i64>, limit: usize },
+    GetPolicy,
+    GetChanges { since: i64, limit: usize },
+    GetLog { feature: Option<i64>, session: Option<String>, before: Option<i64>, limit: usize },
     ClaimFeature(i64),
     ClaimNext,
     MarkInProgress(i64),
@@ -54,6 +63,10 @@ pub enum Op {
     MarkPassing(i64),
     MarkFailing(i64),
     SkipFeature(i64),
+    RenewClaims(Vec<i64>),
+    RecoverClaims,
+    RetryFeature(i64),
+    SetPolicy(Policy),
     CreateFeature { texts: Texts, priority: Option<i64>, dependencies: Vec<i64> },
     CreateFeatures { features: Vec<(Texts, Vec<usize>)>, starting_priority: Option<i64> },
     ImportBacklog { entries: Vec<Feature> },
@@ -100,52 +113,29 @@ pub enum Answer {
     Dependencies(DependencyList),
     Name(String),
     Imported(usize),
+    Claims(Vec<StandingClaim>),
+    Attempts(Vec<ClaimRecord>),
+    Renewed(RenewedClaims),
+    Recovered(Vec<RecoveredClaim>),
+    Policy(Policy),
+    Events(Vec<Event>),
 }
 
 impl Op {
-    /// Runs the command on a store.
+    /// Runs the bare command on a store.
     #[must_use]
     pub fn apply_to(&self, store: &Store) -> Outcome {
-        let id = |id: &i64| FeatureId::from(*id);
-        match self {
-            Self::GetStats => told(store.call(GetStats), Answer::Stats),
-            Self::GetFeature(of) => told(store.call(GetFeature { id: id(of) }), one),
-            Self::GetSummary(of) => told(store.call(GetSummary { id: id(of) }), Answer::Summary),
-            Self::ListFeatures => told(store.call(ListFeatures), Answer::Features),
-            Self::GetBoard => told(store.call(GetBoard), Answer::Board),
-            Self::GetReady { limit } => told(store.call(GetReady { limit: *limit }), Answer::Ready),
-            Self::GetBlocked { limit } => {
-                told(store.call(GetBlocked { limit: *limit }), Answer::Blocked)
-            }
-            Self::GetGraph => told(store.call(GetGraph), Answer::Graph),
-            Self::CheckFeatures => told(store.call(CheckFeatures), Answer::Findings),
-            Self::ClaimFeature(of) => told(store.call(ClaimFeature { id: id(of) }), claim),
-            Self::ClaimNext => told(store.call(ClaimNext), Answer::Next),
-            Self::MarkInProgress(of) => told(store.call(MarkInProgress { id: id(of) }), claimed),
-            Self::ClearInProgress(of) => told(store.call(ClearInProgress { id: id(of) }), one),
-            Self::MarkPassing(of) => told(store.call(MarkPassing { id: id(of) }), Answer::Passed),
-            Self::MarkFailing(of) => told(store.call(MarkFailing { id: id(of) }), one),
-            Self::SkipFeature(of) => told(store.call(SkipFeature { id: id(of) }), Answer::Skipped),
-            Self::DeleteFeature { id: of, force } => {
-                told(store.call(DeleteFeature { id: id(of), force: *force }), |deleted| {
-                    Answer::Deleted(Box::new(deleted))
-                })
-            }
-            Self::AddDependency { id: of, dependency } => {
-                let (id, dependency) = (id(of), id(dependency));
-                told(store.call(AddDependency { id, dependency }), Answer::Dependencies)
-            }
-            Self::RemoveDependency { id: of, dependency } => {
-                let (id, dependency) = (id(of), id(dependency));
-                told(store.call(RemoveDependency { id, dependency }), Answer::Dependencies)
-            }
-            Self::SetDependencies { id: of, dependencies } => {
-                let command = SetDependencies { id: id(of), dependencies: ids(dependencies) };
-                told(store.call(command), Answer::Dependencies)
-            }
-            Self::ImportBacklog { entries } => {
-                told(store.call(ImportBacklog { entries: entries.clone() }), Answer::Imported)
-            }
+        self.hand_in(Desk { store, signed: None })
+    }
+
+    /// Runs the command on a store with what comes with its call, in a world.
+    #[must_use]
+    pub fn apply_as(&self, store: &Store, call: &Call, world: &World) -> Outcome {
+        self.hand_in(Desk { store, signed: Some((call, world)) })
+    }
+
+    fn hand_in(&self, store: Desk<'_>) -> Outcome {
+        self.read_from(store).unwrap_or_else(|| match self {
             Self::CreateFeature { texts, priority, dependencies } => {
                 create_one(store, texts, *priority, dependencies)
             }
@@ -153,14 +143,126 @@ impl Op {
                 create_many(store, features, *starting_priority)
             }
             Self::UpdateFeature { id: of, changes, expected } => {
-                update(store, id(of), changes, *expected)
+                update(store, id(*of), changes, *expected)
             }
             Self::RequestHumanInput { id: of, prompt, fields } => {
-                request(store, id(of), prompt, fields)
+                request(store, id(*of), prompt, fields)
             }
             Self::AnswerHumanInput { id: of, fields, at, request } => {
-                answer(store, id(of), fields, *at, *request)
+                answer(store, id(*of), fields, *at, *request)
             }
+            _ => self.write_to(store),
+        })
+    }
+
+    /// `None` for a command that writes.
+    fn read_from(&self, store: Desk<'_>) -> Option<Outcome> {
+        Some(match self {
+            Self::GetStats => told_as(store.call(GetStats), Answer::Stats),
+            Self::GetFeature(of) => told_as(store.call(GetFeature { id: id(*of) }), one),
+            Self::GetSummary(of) => {
+                told_as(store.call(GetSummary { id: id(*of) }), Answer::Summary)
+            }
+            Self::ListFeatures => told_as(store.call(ListFeatures), Answer::Features),
+            Self::GetBoard => told_as(store.call(GetBoard), Answer::Board),
+            Self::GetReady { limit } => {
+                told_as(store.call(GetReady { limit: *limit }), Answer::Ready)
+            }
+            Self::GetBlocked { limit } => {
+                told_as(store.call(GetBlocked { limit: *limit }), Answer::Blocked)
+            }
+            Self::GetGraph => told_as(store.call(GetGraph), Answer::Graph),
+            Self::CheckFeatures => told_as(store.call(CheckFeatures), Answer::Findings),
+            Self::GetClaims => told_as(store.call(GetClaims), claims),
+            Self::GetAttempts { feature, limit } => {
+                let command = GetAttempts { feature: feature.map(id), limit: *limit };
+                told_as(store.call(command), attempts)
+            }
+            Self::GetPolicy => told_as(store.call(GetPolicy), Answer::Policy),
+            Self::GetChanges { since, limit } => {
+                let since = EventId::from(*since);
+                told_as(store.call(GetChanges { since, limit: *limit }), events)
+            }
+            Self::GetLog { feature, session, before, limit } => {
+                let command = GetLog {
+                    feature: feature.map(id),
+                    session: session.clone(),
+                    before: before.map(EventId::from),
+                    limit: *limit,
+                };
+                told_as(store.call(command), events)
+            }
+            _ => return None,
+        })
+    }
+
+    fn write_to(&self, store: Desk<'_>) -> Outcome {
+        match self {
+            Self::ClaimFeature(of) => told_as(store.call(ClaimFeature { id: id(*of) }), claim),
+            Self::ClaimNext => told_as(store.call(ClaimNext), Answer::Next),
+            Self::MarkInProgress(of) => {
+                told_as(store.call(MarkInProgress { id: id(*of) }), claimed)
+            }
+            Self::ClearInProgress(of) => told_as(store.call(ClearInProgress { id: id(*of) }), one),
+            Self::MarkPassing(of) => {
+                told_as(store.call(MarkPassing { id: id(*of) }), Answer::Passed)
+            }
+            Self::MarkFailing(of) => told_as(store.call(MarkFailing { id: id(*of) }), one),
+            Self::SkipFeature(of) => {
+                told_as(store.call(SkipFeature { id: id(*of) }), Answer::Skipped)
+            }
+            Self::RenewClaims(tokens) => {
+                let tokens = tokens.iter().copied().map(FenceToken::from).collect();
+                told_as(store.call(RenewClaims { tokens }), Answer::Renewed)
+            }
+            Self::RecoverClaims => told_as(store.call(RecoverClaims), recovered),
+            Self::RetryFeature(of) => told_as(store.call(RetryFeature { id: id(*of) }), one),
+            Self::SetPolicy(policy) => told_as(store.call(SetPolicy(*policy)), Answer::Policy),
+            Self::DeleteFeature { id: of, force } => {
+                told_as(store.call(DeleteFeature { id: id(*of), force: *force }), |deleted| {
+                    Answer::Deleted(Box::new(deleted))
+                })
+            }
+            Self::AddDependency { id: of, dependency } => {
+                let (id, dependency) = (id(*of), id(*dependency));
+                told_as(store.call(AddDependency { id, dependency }), Answer::Dependencies)
+            }
+            Self::RemoveDependency { id: of, dependency } => {
+                let (id, dependency) = (id(*of), id(*dependency));
+                told_as(store.call(RemoveDependency { id, dependency }), Answer::Dependencies)
+            }
+            Self::SetDependencies { id: of, dependencies } => {
+                let command = SetDependencies { id: id(*of), dependencies: ids(dependencies) };
+                told_as(store.call(command), Answer::Dependencies)
+            }
+            Self::ImportBacklog { entries } => {
+                told_as(store.call(ImportBacklog { entries: entries.clone() }), Answer::Imported)
+            }
+            _ => Outcome::Refused("a read"),
+        }
+    }
+
+    /// The feature that the command works on, where it works on one that it names.
+    #[must_use]
+    pub fn feature(&self) -> Option<i64> {
+        match self {
+            Self::GetFeature(id)
+            | Self::GetSummary(id)
+            | Self::ClaimFeature(id)
+            | Self::MarkInProgress(id)
+            | Self::ClearInProgress(id)
+            | Self::MarkPassing(id)
+            | Self::MarkFailing(id)
+            | Self::SkipFeature(id)
+            | Self::RetryFeature(id)
+            | Self::UpdateFeature { id, .. }
+            | Self::DeleteFeature { id, .. }
+            | Self::AddDependency { id, .. }
+            | Self::RemoveDependency { id, .. }
+            | Self::SetDependencies { id, .. }
+            | Self::RequestHumanInput { id, .. }
+            | Self::AnswerHumanInput { id, .. } => Some(*id),
+            _ => None,
         }
     }
 
@@ -177,13 +279,13 @@ impl Op {
 
 const INVALID_FEATURE: Outcome = Outcome::Refused("invalid_feature");
 
-fn create_one(store: &Store, texts: &Texts, priority: Option<i64>, wanted: &[i64]) -> Outcome {
+fn create_one(store: Desk<'_>, texts: &Texts, priority: Option<i64>, wanted: &[i64]) -> Outcome {
     let Some(feature) = texts.checked() else { return INVALID_FEATURE };
-    told(store.call(CreateFeature { feature, priority, dependencies: ids(wanted) }), one)
+    told_as(store.call(CreateFeature { feature, priority, dependencies: ids(wanted) }), one)
 }
 
 fn create_many(
-    store: &Store,
+    store: Desk<'_>,
     features: &[(Texts, Vec<usize>)],
     starting_priority: Option<i64>,
 ) -> Outcome {
@@ -193,24 +295,24 @@ fn create_many(
     };
     let planned: Option<Vec<_>> = features.iter().map(planned).collect();
     let Some(features) = planned else { return INVALID_FEATURE };
-    told(store.call(CreateFeatures { features, starting_priority }), Answer::Created)
+    told_as(store.call(CreateFeatures { features, starting_priority }), Answer::Created)
 }
 
-fn update(store: &Store, id: FeatureId, changes: &FeatureChanges, expected: Expect) -> Outcome {
+fn update(store: Desk<'_>, id: FeatureId, changes: &FeatureChanges, expected: Expect) -> Outcome {
     let current = || Some(store.call(GetFeature { id }).ok()?.revision());
     let expected = expected.of(current);
-    told(store.call(UpdateFeature { id, changes: changes.clone(), expected }), one)
+    told_as(store.call(UpdateFeature { id, changes: changes.clone(), expected }), one)
 }
 
-fn request(store: &Store, id: FeatureId, prompt: &str, fields: &[FormField]) -> Outcome {
+fn request(store: Desk<'_>, id: FeatureId, prompt: &str, fields: &[FormField]) -> Outcome {
     match HumanInputRequest::new(prompt, fields.iter().map(FormField::to_json).collect()) {
-        Ok(request) => told(store.call(RequestHumanInput { id, request }), Answer::Name),
+        Ok(request) => told_as(store.call(RequestHumanInput { id, request }), Answer::Name),
         Err(_) => Outcome::Refused("invalid_request"),
     }
 }
 
 fn answer(
-    store: &Store,
+    store: Desk<'_>,
     id: FeatureId,
     fields: &[(String, Given)],
     responded_at: Timestamp,
@@ -224,7 +326,7 @@ fn answer(
         let asked = store.call(GetFeature { id }).ok()?.human_input_request?;
         Some(HumanInputRequest::revision_of(&asked))
     });
-    told(store.call(AnswerHumanInput { id, answer, responded_at, request }), one)
+    told_as(store.call(AnswerHumanInput { id, answer, responded_at, request }), one)
 }
 
 impl Texts {
@@ -244,7 +346,10 @@ impl Expect {
     }
 }
 
-fn told<T, R: Refusal>(result: Result<T, Error<R>>, answer: impl FnOnce(T) -> Answer) -> Outcome {
+fn told_as<T, R: Refusal>(
+    result: Result<T, Error<R>>,
+    answer: impl FnOnce(T) -> Answer,
+) -> Outcome {
     match result {
         Ok(output) => Outcome::Answered(answer(output)),
         Err(Error::Refused(refusal)) => Outcome::Refused(refusal.code()),
@@ -256,17 +361,43 @@ fn one(feature: Feature) -> Answer {
     Answer::Feature(Box::new(feature))
 }
 
-/// Since when somebody holds a feature is left out: the model has no clock.
 fn claim(claim: Claim) -> Answer {
-    let holder = claim.holder.map(|holder| Holder {
-        since: Timestamp::from_microseconds(0).unwrap_or(holder.since),
-        ..holder
-    });
+    let holder = claim.holder.map(|holder| Holder { since: told(holder.since), ..holder });
     Answer::Claim(Box::new(Claim { holder, ..claim }))
 }
 
 fn claimed(claimed: ClaimedFeature) -> Answer {
     Answer::Claimed(Box::new(claimed))
+}
+
+fn record(mut claim: ClaimRecord) -> ClaimRecord {
+    claim.taken_at = told(claim.taken_at);
+    if let Some(end) = &mut claim.end {
+        end.at = told(end.at);
+    }
+    claim
+}
+
+fn claims(claims: Vec<StandingClaim>) -> Answer {
+    let claims = claims.into_iter();
+    Answer::Claims(claims.map(|c| StandingClaim { claim: record(c.claim), ..c }).collect())
+}
+
+fn attempts(attempts: Vec<ClaimRecord>) -> Answer {
+    Answer::Attempts(attempts.into_iter().map(record).collect())
+}
+
+fn recovered(claims: Vec<RecoveredClaim>) -> Answer {
+    let claims = claims.into_iter();
+    Answer::Recovered(claims.map(|c| RecoveredClaim { claim: record(c.claim), ..c }).collect())
+}
+
+fn events(events: Vec<Event>) -> Answer {
+    Answer::Events(events.into_iter().map(|event| Event { at: told(event.at), ..event }).collect())
+}
+
+fn id(id: i64) -> FeatureId {
+    id.into()
 }
 
 fn ids(ids: &[i64]) -> Vec<FeatureId> {

@@ -1,16 +1,19 @@
 //! What the reading commands make of the table. Written for plainness: everything is looked up
-//! again each time. The model never holds a cycle, so the recursions end.
+//! again each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::types::parse_json;
 use crate::{
     Blocked, BlockedFeature, Board, BoardEntry, Feature, FeatureFindings, FeatureId,
-    FeatureSummary, Graph, GraphEntry, Ready, Stats, Status, Steps,
+    FeatureSummary, Field, Graph, GraphEntry, Ready, Stats, Status, Stored,
 };
 
-type Table = BTreeMap<FeatureId, Feature>;
+use super::row::Row;
+
+pub(super) type Table = BTreeMap<FeatureId, Feature>;
 
 pub(super) fn stats(all: &Table) -> Stats {
     let count =
@@ -34,11 +37,13 @@ pub(super) fn summary(feature: &Feature) -> FeatureSummary {
     }
 }
 
-pub(super) fn ready(all: &Table, limit: usize) -> Ready {
+/// The features that can be taken, but for those that have failed too often.
+pub(super) fn ready(all: &Table, exhausted: &BTreeSet<FeatureId>, limit: usize) -> Ready {
     let score = scores(all);
     let mut ready: Vec<&Feature> = all
         .values()
         .filter(|feature| !feature.passes && !feature.in_progress && !feature.needs_human_input)
+        .filter(|feature| !exhausted.contains(&feature.id))
         .filter(|feature| unmet(all, feature).is_empty())
         .collect();
     let of = |feature: &Feature| score.get(&feature.id).copied().unwrap_or(0.0);
@@ -76,49 +81,92 @@ pub(super) fn graph(all: &Table) -> Graph {
     };
     let edge = |feature: &Feature| {
         let to = feature.id;
-        feature.dependencies.iter().map(move |from| (*from, to)).collect::<Vec<_>>()
+        existing(all, feature).into_iter().map(move |from| (from, to)).collect::<Vec<_>>()
     };
     Graph {
         nodes: all.values().map(entry).collect(),
         edges: all.values().flat_map(edge).collect(),
-        cycles: Vec::new(),
-        dangling: Vec::new(),
+        cycles: cycles(all),
+        dangling: dangling(all),
     }
 }
 
-/// No command leaves circles, dangling ids or NULL flags; only an import brings shared priorities and
-/// JSON of other forms.
-pub(super) fn findings(all: &Table) -> FeatureFindings {
+/// What it depends on and what exists, as often as it says so.
+fn existing(all: &Table, feature: &Feature) -> Vec<FeatureId> {
+    feature.dependencies.iter().copied().filter(|id| all.contains_key(id)).collect()
+}
+
+fn dangling(all: &Table) -> Vec<(FeatureId, FeatureId)> {
+    let missing = |feature: &Feature| -> BTreeSet<(FeatureId, FeatureId)> {
+        let missing = feature.dependencies.iter().filter(|id| !all.contains_key(id));
+        missing.map(|id| (feature.id, *id)).collect()
+    };
+    all.values().flat_map(missing).collect()
+}
+
+/// Those that wait for each other, or for themselves.
+fn cycles(all: &Table) -> Vec<Vec<FeatureId>> {
+    let circle = |id: &FeatureId| -> Vec<FeatureId> {
+        let is_in = |other: &&FeatureId| waits(all, *id, **other) && waits(all, **other, *id);
+        all.keys().filter(is_in).copied().collect()
+    };
+    let cycles: BTreeSet<_> = all.keys().map(circle).filter(|circle| !circle.is_empty()).collect();
+    cycles.into_iter().collect()
+}
+
+pub(super) fn findings(all: &Table, rows: &BTreeMap<FeatureId, Row>) -> FeatureFindings {
     let of = |wanted: fn(&Feature) -> bool| -> Vec<FeatureId> {
         all.values().filter(|feature| wanted(feature)).map(|feature| feature.id).collect()
     };
     let with = |priority: i64| -> Vec<FeatureId> {
         all.values().filter(|feature| feature.priority == priority).map(|f| f.id).collect()
     };
-    let mut priorities: Vec<i64> = all.values().map(|feature| feature.priority).collect();
-    priorities.sort_unstable();
-    priorities.dedup();
-    let odd = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_object());
-    let malformed = |feature: &Feature| {
-        [
-            ("steps", matches!(feature.steps, Steps::Other(_))),
-            ("human_input_request", odd(&feature.human_input_request)),
-            ("human_input_response", odd(&feature.human_input_response)),
-        ]
-        .map(|(column, malformed)| malformed.then_some((feature.id, column)))
-    };
+    let priorities: BTreeSet<i64> = all.values().map(|feature| feature.priority).collect();
+    let flags = [Field::Passes, Field::InProgress, Field::NeedsHumanInput];
+    let has_null = |row: &Row| flags.into_iter().any(|flag| *row.get(flag) == Stored::Null);
     FeatureFindings {
         total: all.len(),
+        cycles: cycles(all),
+        dangling: dangling(all),
         shared_priorities: priorities
             .into_iter()
             .map(|priority| (priority, with(priority)))
             .filter(|(_, features)| features.len() > 1)
             .collect(),
-        malformed: all.values().flat_map(malformed).flatten().collect(),
+        malformed: rows
+            .iter()
+            .flat_map(|(id, row)| malformed(row).into_iter().map(|column| (*id, column)))
+            .collect(),
+        null_flags: rows.iter().filter(|(_, row)| has_null(row)).map(|(id, _)| *id).collect(),
         in_progress: of(|feature| feature.in_progress),
         waiting_for_human: of(|feature| feature.needs_human_input),
-        ..FeatureFindings::default()
     }
+}
+
+/// The columns whose JSON is not what they are for. NULL is fine everywhere.
+fn malformed(row: &Row) -> Vec<&'static str> {
+    let is_object = |value: &Value| value.is_object() || value.is_null();
+    let is_list_of = |value: &Value, is: fn(&Value) -> bool| {
+        let items = value.as_array();
+        items.is_some_and(|items| items.iter().all(is))
+    };
+    let has_twice = |value: &Value| {
+        let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        (1..items.len()).any(|at| items.iter().take(at).any(|item| Some(item) == items.get(at)))
+    };
+    let columns =
+        [Field::Steps, Field::Dependencies, Field::HumanInputRequest, Field::HumanInputResponse];
+    let is_fine = |field: &Field| {
+        let Some(text) = row.text(*field) else { return true };
+        parse_json(&text).is_some_and(|value| match field {
+            Field::Steps => is_list_of(&value, Value::is_string),
+            Field::Dependencies => {
+                value.is_null() || is_list_of(&value, Value::is_i64) && !has_twice(&value)
+            }
+            _ => is_object(&value),
+        })
+    };
+    columns.into_iter().filter(|field| !is_fine(field)).map(Field::as_str).collect()
 }
 
 /// `listed` holds all features by priority, then id.
@@ -168,11 +216,10 @@ fn unmet(all: &Table, feature: &Feature) -> Vec<FeatureId> {
 /// such number, d = 1 - depth / largest depth, p = (10 - min(priority, 10)) / 10.
 fn scores(all: &Table) -> BTreeMap<FeatureId, f64> {
     let mut paths = BTreeMap::new();
-    let mut depths = BTreeMap::new();
     for id in all.keys() {
         paths_from(all, *id, &mut paths);
-        depth_of(all, *id, &mut depths);
     }
+    let depths = depths(all);
     let most = paths.values().copied().max_by(f64::total_cmp).unwrap_or(0.0);
     let deepest = depths.values().copied().max().unwrap_or(0);
     let score = |feature: &Feature| {
@@ -187,26 +234,64 @@ fn scores(all: &Table) -> BTreeMap<FeatureId, f64> {
     all.values().map(|feature| (feature.id, score(feature))).collect()
 }
 
-/// The sum over the features that depend on this one of 1 + their own number.
+/// The other features that depend on this one.
+fn dependents(all: &Table, id: FeatureId) -> Vec<FeatureId> {
+    let depends = |other: &&Feature| other.id != id && other.dependencies.contains(&id);
+    all.values().filter(depends).map(|other| other.id).collect()
+}
+
+/// The features that depend on this one, directly or through others.
+fn above(all: &Table, id: FeatureId) -> BTreeSet<FeatureId> {
+    let mut known = BTreeSet::new();
+    let mut next = dependents(all, id);
+    while let Some(other) = next.pop() {
+        if known.insert(other) {
+            next.extend(dependents(all, other));
+        }
+    }
+    known
+}
+
+/// Whether the feature, or one that depends on it, depends on itself through others: its paths have
+/// no end.
+fn is_tangled(all: &Table, id: FeatureId) -> bool {
+    let above_it = above(all, id);
+    above_it.contains(&id) || above_it.iter().any(|other| above(all, *other).contains(other))
+}
+
+/// The sum over the features that depend on this one of 1 + their own number, where that has an end.
 fn paths_from(all: &Table, id: FeatureId, known: &mut BTreeMap<FeatureId, f64>) -> f64 {
     if let Some(count) = known.get(&id) {
         return *count;
     }
-    let dependents: Vec<FeatureId> =
-        all.values().filter(|other| other.dependencies.contains(&id)).map(|o| o.id).collect();
-    let count = dependents.into_iter().map(|other| 1.0 + paths_from(all, other, known)).sum();
+    let mut count = 0.0;
+    for other in dependents(all, id) {
+        count += if is_tangled(all, other) { 1.0 } else { 1.0 + paths_from(all, other, known) };
+    }
     known.insert(id, count);
     count
 }
 
-/// The length of the shortest way to a feature without dependencies.
-fn depth_of(all: &Table, id: FeatureId, known: &mut BTreeMap<FeatureId, u32>) -> u32 {
-    if let Some(depth) = known.get(&id) {
-        return *depth;
+/// The length of the shortest way to a feature that depends on no other; 0 where no way ends.
+fn depths(all: &Table) -> BTreeMap<FeatureId, u32> {
+    let below = |feature: &Feature| {
+        let mut below = existing(all, feature);
+        below.retain(|id| *id != feature.id);
+        below
+    };
+    let mut depths: BTreeMap<FeatureId, u32> = BTreeMap::new();
+    for depth in 0.. {
+        let is_next = |feature: &&Feature| {
+            let below = below(feature);
+            let is_root = depth == 0 && below.is_empty();
+            let follows = below.iter().any(|id| depth > 0 && depths.get(id) == Some(&(depth - 1)));
+            !depths.contains_key(&feature.id) && (is_root || follows)
+        };
+        let next: Vec<FeatureId> = all.values().filter(is_next).map(|feature| feature.id).collect();
+        if next.is_empty() {
+            break;
+        }
+        depths.extend(next.into_iter().map(|id| (id, depth)));
     }
-    let below = all.get(&id).map_or(&[][..], |feature| &feature.dependencies);
-    let nearest = below.iter().map(|other| depth_of(all, *other, known)).min();
-    let depth = nearest.map_or(0, |nearest| nearest + 1);
-    known.insert(id, depth);
-    depth
+    depths
 }

@@ -3,6 +3,8 @@
 //! Ids are small numbers, since a project counts its features from 1: most name a feature that is
 //! there. About one command in ten has something wrong with it.
 
+mod claims;
+
 use std::ops::Range;
 
 use proptest::collection::vec;
@@ -14,22 +16,34 @@ use crate::{Feature, FeatureChanges, FeatureId, Limits, Steps, Timestamp};
 
 use super::form::{FieldKind, FormField, Given};
 use super::op::{Expect, Op, Texts};
+use super::step::Sequence;
+
+pub use claims::{call, foreign, row, steps};
 
 /// Up to `max` commands. Mostly the first one fills the project.
-pub fn ops(max: usize) -> impl Strategy<Value = Vec<Op>> {
+pub fn ops(max: usize) -> impl Strategy<Value = Sequence<Op>> {
     let first = prop_oneof![7 => filling(), 2 => import(), 1 => op()];
     let next = prop_oneof![9 => op().prop_map(|op| vec![op]), 1 => question()];
     (first, vec(next, 0..max.max(1))).prop_map(move |(first, next)| {
         let mut ops = vec![first];
         ops.extend(next.into_iter().flatten());
         ops.truncate(max);
-        ops
+        Sequence(ops)
     })
 }
 
 /// One command, whatever the project holds.
 pub fn op() -> BoxedStrategy<Op> {
-    prop_oneof![3 => read(), 9 => on_one(), 3 => create(), 4 => dependency(), 5 => change()].boxed()
+    prop_oneof![
+        3 => read(),
+        1 => claims::look_back(),
+        9 => on_one(),
+        2 => claims::on_claims(),
+        3 => create(),
+        4 => dependency(),
+        5 => change(),
+    ]
+    .boxed()
 }
 
 fn read() -> BoxedStrategy<Op> {

@@ -39,7 +39,10 @@ const LAYERS: &[Layer] = &[
             "actor",
         ],
     },
-    Layer { module: "testing", may_name: &["types", "error", "project", "command", "store"] },
+    Layer {
+        module: "testing",
+        may_name: &["types", "error", "project", "tx", "database", "command", "store"],
+    },
 ];
 
 /// `store ← orchestrator, mcp, cli`: they see the library as any other crate would, through what

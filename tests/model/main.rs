@@ -4,6 +4,11 @@
 //!
 //! `PROPTEST_CASES` sets the number of cases.
 
+mod file;
+mod owners;
+mod raw;
+mod replay;
+
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
@@ -172,7 +177,12 @@ fn is_explained(model: &Model, histories: &[&[Call]], end: &dyn Fn(&Model) -> bo
 fn cases(usual: u32) -> ProptestConfig {
     let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let cases = wanted.unwrap_or(usual);
-    ProptestConfig { cases, max_shrink_iters: 5000, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 5000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
@@ -209,7 +219,7 @@ proptest! {
         let folder = tempfile::tempdir()?;
         let store = Store::open_project(folder.path())?;
         let mut model = Model::default();
-        for op in &first {
+        for op in first.iter() {
             prop_assert_eq!(op.apply_to(&store), model.apply(op), "{:?}", op);
         }
         let histories: Vec<Vec<Call>> = thread::scope(|scope| {
