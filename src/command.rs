@@ -9,6 +9,7 @@ mod history;
 mod human_input;
 mod policy;
 mod signed;
+mod undo;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 pub use policy::{GetPolicy, SetPolicy};
 pub use signed::Signed;
+pub use undo::{LeftOut, PreviewUndo, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep};
 
 /// A typed operation on one kind of database, carried out in one transaction.
 ///
