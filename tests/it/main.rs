@@ -38,4 +38,5 @@ mod opening;
 mod places;
 mod processes;
 mod support;
+mod undo;
 mod waiting;
