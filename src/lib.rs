@@ -56,11 +56,12 @@ pub use command::{
     DeleteFeature, DeletedFeature, DependencyList, DependencyProblem, DependencyRefusal,
     FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetChanges,
     GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph,
-    GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, ListFeatures, MarkFailing,
-    MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PriorityProblem, Ready,
-    RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput,
-    RetryFeature, SetDependencies, SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim,
-    Stats, UpdateFeature, UpdateRefusal,
+    GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, LeftOut, ListFeatures,
+    MarkFailing, MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PreviewUndo,
+    PriorityProblem, Ready, RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims,
+    RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies, SetPolicy, Signed,
+    SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal, UndoTarget, Undone,
+    UndoneStep, UpdateFeature, UpdateRefusal,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{

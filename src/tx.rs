@@ -24,7 +24,8 @@ use crate::types::{EventId, Signature};
 )]
 pub use circumstances::Circumstances;
 pub(crate) use claims::Standing;
-pub(crate) use events::Occasion;
+pub(crate) use events::{EventOutline, Occasion};
+pub(crate) use features::dependencies_in;
 
 mod sealed {
     pub trait Sealed {}

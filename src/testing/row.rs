@@ -88,7 +88,7 @@ impl Row {
             Stored::Null => false,
             Stored::Integer(number) => *number != 0,
             Stored::Real(number) => *number != 0.0,
-            Stored::Text(_) | Stored::Blob(_) => true,
+            Stored::Text(_) | Stored::BadText(_) | Stored::Blob(_) => true,
         }
     }
 
@@ -99,7 +99,9 @@ impl Row {
             Stored::Integer(number) => number.to_string(),
             Stored::Real(number) => number.to_string(),
             Stored::Text(text) => text.clone(),
-            Stored::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Stored::BadText(bytes) | Stored::Blob(bytes) => {
+                String::from_utf8_lossy(bytes).into_owned()
+            }
         })
     }
 

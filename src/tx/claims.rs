@@ -97,6 +97,16 @@ impl<A: Access> Tx<'_, A> {
         Ok(claims.filter_map(|claim| self.lapse(&claim).map(|outcome| (claim, outcome))).collect())
     }
 
+    /// Whether nobody has ended the claim and it is not over.
+    pub(crate) fn is_running(&self, token: FenceToken) -> rusqlite::Result<bool> {
+        let claim = self.first(
+            select_claims!("WHERE token = ?1 AND outcome IS NULL"),
+            [token.get()],
+            claim,
+        )?;
+        Ok(claim.is_some_and(|claim| self.lapse(&claim).is_none()))
+    }
+
     /// The latest claims, newest first: of one feature or of all.
     pub(crate) fn attempts(
         &self,

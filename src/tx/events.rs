@@ -39,6 +39,22 @@ impl Occasion {
     }
 }
 
+/// What an event did, without its values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventOutline {
+    pub(crate) id: EventId,
+    pub(crate) feature: FeatureId,
+    pub(crate) kind: EventKind,
+    /// What it changed beside the claim; never empty.
+    pub(crate) fields: Fields,
+    /// The first event of the same command.
+    pub(crate) command: EventId,
+    pub(crate) undoes: Option<EventId>,
+}
+
+/// The field that says that a feature is claimed.
+const CLAIM: Fields = Fields::of(&[Field::InProgress]);
+
 impl ToSql for Stored {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
@@ -46,6 +62,7 @@ impl ToSql for Stored {
             Self::Integer(number) => ValueRef::Integer(*number),
             Self::Real(number) => ValueRef::Real(*number),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::BadText(bytes) => ValueRef::Text(bytes),
             Self::Blob(bytes) => ValueRef::Blob(bytes),
         }))
     }
@@ -58,7 +75,7 @@ fn stored(row: &Row<'_>, column: usize) -> rusqlite::Result<Stored> {
         ValueRef::Real(number) => Stored::Real(number),
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => Stored::Text(text.to_owned()),
-            Err(_) => Stored::Blob(bytes.to_owned()),
+            Err(_) => Stored::BadText(bytes.to_owned()),
         },
         ValueRef::Blob(bytes) => Stored::Blob(bytes.to_owned()),
     })
@@ -130,6 +147,44 @@ impl<A: Access> Tx<'_, A> {
              ORDER BY id DESC LIMIT ?4",
         );
         self.events(&sql, (before, feature, session, max))
+    }
+
+    /// One event; `None` where it is forgotten, or never was.
+    pub(crate) fn find_event(&self, id: EventId) -> rusqlite::Result<Option<Event>> {
+        Ok(self.events(&events_sql("WHERE id = ?1"), [id.get()])?.pop())
+    }
+
+    /// All events that changed more than a claim, oldest first.
+    pub(crate) fn event_outlines(&self) -> rusqlite::Result<Vec<EventOutline>> {
+        self.all(
+            "SELECT id, feature_id, kind, fields, command, undoes FROM autoforge_events
+             WHERE fields & ?1 <> 0 ORDER BY id",
+            [Fields::ALL.without(CLAIM).bits()],
+            |row| {
+                let id = EventId::from(row.integer(0, 0)?);
+                Ok(EventOutline {
+                    id,
+                    feature: FeatureId::from(row.integer(1, 0)?),
+                    kind: kind(row, 2)?,
+                    fields: Fields::from_bits(row.integer(3, 0)?).without(CLAIM),
+                    command: row.optional_integer(4)?.map_or(id, EventId::from),
+                    undoes: row.optional_integer(5)?.map(EventId::from),
+                })
+            },
+        )
+    }
+
+    /// The events of a session that changed more than a claim, oldest first, and their agents.
+    pub(crate) fn session_events(
+        &self,
+        session: &str,
+    ) -> rusqlite::Result<Vec<(EventId, Option<String>)>> {
+        self.all(
+            "SELECT id, agent FROM autoforge_events
+             WHERE session = ?1 AND fields & ?2 <> 0 ORDER BY id",
+            (session, Fields::ALL.without(CLAIM).bits()),
+            |row| Ok((EventId::from(row.integer(0, 0)?), row.optional_text(1)?)),
+        )
     }
 
     fn events(&self, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<Event>> {
@@ -235,6 +290,32 @@ impl Tx<'_, Write> {
         self.insert_event(id, &changes, occasion).map(drop)
     }
 
+    /// Puts a row back that was deleted, with the values as the file shall hold them, and writes it
+    /// down. There is no feature with that id.
+    ///
+    /// The columns that no release of ours knows get their defaults: nobody wrote down what they
+    /// held.
+    pub(crate) fn restore_feature(
+        &self,
+        id: FeatureId,
+        values: &[(Field, Stored)],
+        occasion: Occasion,
+    ) -> rusqlite::Result<()> {
+        let mut columns: Vec<&str> = values.iter().map(|(field, _)| field.as_str()).collect();
+        let (id_value, abandoned) = (Stored::Integer(id.get()), Stored::Integer(0));
+        let mut row: Vec<&Stored> = values.iter().map(|(_, value)| value).collect();
+        columns.push("id");
+        row.push(&id_value);
+        if self.has_abandoned_column()? {
+            columns.push("testing_in_progress");
+            row.push(&abandoned);
+        }
+        let places = vec!["?"; columns.len()].join(", ");
+        let sql = format!("INSERT INTO features ({}) VALUES ({places})", columns.join(", "));
+        self.execute_built(&sql, params_from_iter(row))?;
+        self.note_created(id, occasion)
+    }
+
     fn insert_event(
         &self,
         feature: FeatureId,
@@ -316,7 +397,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
         id,
         at: timestamp(row.integer(1, 0)?),
         feature: FeatureId::from(row.integer(2, 0)?),
-        kind: EventKind::from_name(&row.text(3)?).unwrap_or(EventKind::Changed),
+        kind: kind(row, 3)?,
         claim: optional(5)?.map(FenceToken::from),
         overrode: row.boolean(6)?,
         agent: row.optional_text(7)?,
@@ -327,6 +408,11 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
         undoes: optional(12)?.map(EventId::from),
         changes,
     })
+}
+
+/// A later release may know more kinds.
+fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<EventKind> {
+    Ok(EventKind::from_name(&row.text(column)?).unwrap_or(EventKind::Changed))
 }
 
 /// A time beyond what can be told is the end of what can be.

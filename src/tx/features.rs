@@ -131,11 +131,7 @@ impl Tx<'_, Write> {
         &self,
         kind: EventKind,
     ) -> rusqlite::Result<FeatureInsertion<'_>> {
-        // Some releases made this column NOT NULL without a default, and then gave it up.
-        let sql = if self.exists(
-            "SELECT 1 FROM pragma_table_info('features') WHERE name = 'testing_in_progress'",
-            [],
-        )? {
+        let sql = if self.has_abandoned_column()? {
             "INSERT INTO features (id, priority, category, name, description, steps, passes,
                  in_progress, dependencies, needs_human_input, human_input_request,
                  human_input_response, testing_in_progress)
@@ -147,6 +143,15 @@ impl Tx<'_, Write> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         };
         Ok(FeatureInsertion { tx: self, statement: self.statement(sql)?, kind })
+    }
+
+    /// Whether every insertion must give `testing_in_progress`, which some releases made NOT NULL
+    /// without a default, and then gave up.
+    pub(super) fn has_abandoned_column(&self) -> rusqlite::Result<bool> {
+        self.exists(
+            "SELECT 1 FROM pragma_table_info('features') WHERE name = 'testing_in_progress'",
+            [],
+        )
     }
 
     /// Remembers that `id` was given out, so that deleting it does not free it.
@@ -232,13 +237,14 @@ fn optional_json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Value>
     Ok(value.filter(|value| !value.is_null()))
 }
 
+fn dependencies(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<FeatureId>> {
+    Ok(dependencies_in(row.optional_text(column)?.as_deref()))
+}
+
 /// The integers of the stored array. An integer beyond 64 bits saturates: it names no feature, and
 /// the feature must go on waiting for it.
-fn dependencies(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<FeatureId>> {
-    let Some(Value::Array(items)) = row.optional_text(column)?.as_deref().and_then(parse_json)
-    else {
-        return Ok(Vec::new());
-    };
+pub(crate) fn dependencies_in(text: Option<&str>) -> Vec<FeatureId> {
+    let Some(Value::Array(items)) = text.and_then(parse_json) else { return Vec::new() };
     let id = |item: &Value| item.as_i64().or_else(|| item.as_u64().map(|_| i64::MAX));
-    Ok(items.iter().filter_map(id).map(FeatureId::from).collect())
+    items.iter().filter_map(id).map(FeatureId::from).collect()
 }

@@ -135,6 +135,18 @@ pub enum Effect {
     Removes,
 }
 
+impl Effect {
+    /// Its stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Creates => "creates",
+            Self::Changes => "changes",
+            Self::Removes => "removes",
+        }
+    }
+}
+
 impl EventKind {
     /// What it does to the feature's row.
     #[must_use]
@@ -233,6 +245,15 @@ impl Fields {
         self.0 == 0
     }
 
+    /// Without those that are also in `others`.
+    pub(crate) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    pub(crate) const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
     /// In the order of the columns.
     pub(crate) fn iter(self) -> impl Iterator<Item = Field> {
         Field::ALL.into_iter().filter(move |field| self.has(*field))
@@ -250,7 +271,9 @@ pub enum Stored {
     Real(f64),
     /// Text.
     Text(String),
-    /// Bytes, or text that is no UTF-8.
+    /// What the file holds as text though it is no UTF-8.
+    BadText(Vec<u8>),
+    /// Bytes.
     Blob(Vec<u8>),
 }
 
@@ -263,7 +286,27 @@ impl Stored {
             Self::Integer(number) => json!(number),
             Self::Real(number) => json!(number),
             Self::Text(text) => json!(text),
-            Self::Blob(bytes) => json!(String::from_utf8_lossy(bytes)),
+            Self::BadText(bytes) | Self::Blob(bytes) => json!(String::from_utf8_lossy(bytes)),
+        }
+    }
+
+    /// The value read as text, as every column is read: `None` for NULL.
+    pub(crate) fn to_text(&self) -> Option<String> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Integer(number) => number.to_string(),
+            Self::Real(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+            Self::BadText(bytes) | Self::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        })
+    }
+
+    /// The value read as a flag: any number but zero is set.
+    pub(crate) fn is_set(&self) -> bool {
+        match self {
+            Self::Integer(number) => *number != 0,
+            Self::Real(number) => *number != 0.0,
+            Self::Null | Self::Text(_) | Self::BadText(_) | Self::Blob(_) => false,
         }
     }
 }
@@ -277,6 +320,18 @@ pub struct Change {
     pub before: Stored,
     /// What it holds; NULL where the row is gone.
     pub after: Stored,
+}
+
+impl Change {
+    /// The change as the tools show it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "field": self.field.as_str(),
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+        })
+    }
 }
 
 /// One change of one feature.
@@ -314,13 +369,6 @@ impl Event {
     /// The event as the tools show it.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let change = |change: &Change| {
-            json!({
-                "field": change.field.as_str(),
-                "before": change.before.to_json(),
-                "after": change.after.to_json(),
-            })
-        };
         json!({
             "id": self.id.get(),
             "at": self.at.to_iso8601(),
@@ -334,7 +382,7 @@ impl Event {
             "reason": self.reason,
             "command": self.command.get(),
             "undoes": self.undoes.map(EventId::get),
-            "changes": self.changes.iter().map(change).collect::<Value>(),
+            "changes": self.changes.iter().map(Change::to_json).collect::<Value>(),
         })
     }
 }

@@ -42,4 +42,5 @@ mod ownership;
 mod places;
 mod processes;
 mod support;
+mod undo;
 mod waiting;

@@ -50,6 +50,7 @@ impl From<&Stored> for Cell {
             Stored::Integer(number) => Self::Integer(*number),
             Stored::Real(number) => Self::Real(number.to_bits()),
             Stored::Text(text) => Self::Text(text.clone().into_bytes()),
+            Stored::BadText(bytes) => Self::Text(bytes.clone()),
             Stored::Blob(bytes) => Self::Blob(bytes.clone()),
         }
     }

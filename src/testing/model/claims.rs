@@ -372,7 +372,9 @@ impl Model {
 
     pub(super) fn recover(&mut self) -> Vec<RecoveredClaim> {
         let over = self.lapsed(&self.now.world.clone());
-        over.iter().for_each(|(claim, outcome)| self.end_over(claim, *outcome));
+        for (claim, outcome) in &over {
+            self.end_over(claim, *outcome);
+        }
         over.into_iter().map(|(claim, outcome)| RecoveredClaim { claim, outcome }).collect()
     }
 
