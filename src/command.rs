@@ -4,6 +4,7 @@
 
 mod claims;
 mod dependency;
+mod explain;
 mod feature;
 mod history;
 mod human_input;
@@ -31,6 +32,7 @@ pub use claims::{
 pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
 };
+pub use explain::{ExplainFeature, Explanation, Hindrance};
 pub use feature::{
     Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimFeature,
     ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,

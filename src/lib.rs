@@ -54,14 +54,14 @@ pub use command::{
     ChangesRefusal, CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext,
     ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures,
     DeleteFeature, DeletedFeature, DependencyList, DependencyProblem, DependencyRefusal,
-    FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetChanges,
-    GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph,
-    GraphEntry, HumanInputRefusal, ImportBacklog, ImportRefusal, LeftOut, ListFeatures,
-    MarkFailing, MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PreviewUndo,
-    PriorityProblem, Ready, RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims,
-    RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies, SetPolicy, Signed,
-    SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal, UndoTarget, Undone,
-    UndoneStep, UpdateFeature, UpdateRefusal,
+    ExplainFeature, Explanation, FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts,
+    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
+    GetStats, GetSummary, Graph, GraphEntry, Hindrance, HumanInputRefusal, ImportBacklog,
+    ImportRefusal, LeftOut, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, Once,
+    OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem, Ready, RecoverClaims, RecoveredClaim,
+    RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies,
+    SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal,
+    UndoTarget, Undone, UndoneStep, UpdateFeature, UpdateRefusal,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{
@@ -74,9 +74,9 @@ pub use store::{Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, Store, di
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,
-    DependencyGraph, Effect, EntryProblem, Event, EventId, EventKind, Feature, FeatureId,
-    FeatureSummary, FenceToken, Field, FieldProblem, GraphNode, Holder, HumanInputAnswer,
-    HumanInputRequest, InvalidFeature, InvalidRequest, InvalidRequestId, Lease, Limits, Moment,
-    NewFeature, PlannedFeature, Policy, ProcessIdentity, RequestId, Revision, Status, Steps,
-    Stored, Tenure, Timestamp, Uptime,
+    DependencyGraph, DependencyState, Effect, EntryProblem, Event, EventId, EventKind, Feature,
+    FeatureId, FeatureSummary, FenceToken, Field, FieldProblem, GraphNode, Holder,
+    HumanInputAnswer, HumanInputRequest, InvalidFeature, InvalidRequest, InvalidRequestId, Lease,
+    Limits, Moment, NewFeature, Obstacle, PlannedFeature, Policy, ProcessIdentity, RequestId,
+    Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,
 };

@@ -167,7 +167,9 @@ impl World {
         self.dead.iter().any(|who| pid(*who) == process.pid)
     }
 
-    fn circumstances(&self) -> Circumstances {
+    /// What a command is told of it.
+    #[must_use]
+    pub fn circumstances(&self) -> Circumstances {
         Circumstances::told(self.moment(), self.dead.iter().copied().map(pid))
     }
 }

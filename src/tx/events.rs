@@ -260,7 +260,7 @@ impl Tx<'_, Write> {
             .filter(|((_, before), (_, after))| before != after)
             .map(|((field, before), (_, after))| Change { field, before, after })
             .collect();
-        if changes.is_empty() && !fields.is_empty() {
+        if changes.is_empty() {
             return Ok(());
         }
         self.insert_event(id, &changes, occasion).map(drop)

@@ -4,9 +4,12 @@
 //! exist, repetitions, features that wait for themselves, and cycles. Every walk is a loop over an
 //! explicit stack or queue: chains of any length are fine.
 
+mod obstacle;
+
 use std::collections::VecDeque;
 
 use super::{FeatureId, Status};
+pub use obstacle::{DependencyState, Obstacle, RootCauses};
 
 /// What the graph needs to know of one feature.
 ///
@@ -105,6 +108,12 @@ impl DependencyGraph {
         &self.nodes
     }
 
+    /// What is known of one feature.
+    #[must_use]
+    pub fn node(&self, id: FeatureId) -> Option<&GraphNode> {
+        self.nodes.get(position(&self.nodes, id)?)
+    }
+
     /// Whether there is such a feature.
     #[must_use]
     pub fn contains(&self, id: FeatureId) -> bool {
@@ -124,25 +133,8 @@ impl DependencyGraph {
         self.node(id).map_or_else(Vec::new, |node| self.unmet_of(node).collect())
     }
 
-    /// Where a feature stands; `None` for an unknown one.
-    #[must_use]
-    pub fn status(&self, id: FeatureId) -> Option<Status> {
-        let node = self.node(id)?;
-        Some(if node.passes {
-            Status::Done
-        } else if node.needs_human_input {
-            Status::NeedsHumanInput
-        } else if self.is_blocked(node) {
-            Status::Blocked
-        } else if node.in_progress {
-            Status::InProgress
-        } else {
-            Status::Pending
-        })
-    }
-
-    /// The features that can be taken now: not passing, not in progress, not waiting for a human,
-    /// all dependencies passing. The one to take first comes first.
+    /// The features that can be taken now, which are those without any [`Obstacle`]. The one to take
+    /// first comes first.
     ///
     /// The order is by score, higher first, then by priority, then by id. The score is
     /// `1000·u + 100·d + 10·p`: `u` grows with the number of dependency paths that start at the
@@ -154,9 +146,7 @@ impl DependencyGraph {
             .scores()
             .into_iter()
             .zip(&self.nodes)
-            .filter(|(_, node)| !(node.passes || node.in_progress || node.needs_human_input))
-            .filter(|(_, node)| !node.exhausted)
-            .filter(|(_, node)| !self.is_blocked(node))
+            .filter(|(_, node)| self.obstacles_of(node).next().is_none())
             .collect();
         ready.sort_by(|(a_score, a), (b_score, b)| {
             b_score
@@ -165,13 +155,6 @@ impl DependencyGraph {
                 .then_with(|| a.id.cmp(&b.id))
         });
         ready.into_iter().map(|(_, node)| node.id).collect()
-    }
-
-    /// The features that do not pass and have a dependency that does not pass, by id.
-    #[must_use]
-    pub fn blocked(&self) -> Vec<FeatureId> {
-        let waiting = self.nodes.iter().filter(|node| !node.passes && self.is_blocked(node));
-        waiting.map(|node| node.id).collect()
     }
 
     /// The other features that depend directly on this one, by id. Empty for an unknown one.
@@ -213,7 +196,7 @@ impl DependencyGraph {
     #[must_use]
     pub fn cycles(&self) -> Vec<Vec<FeatureId>> {
         let mut cycles: Vec<Vec<FeatureId>> = self
-            .components()
+            .components_from(0..self.nodes.len(), |_| true)
             .iter_mut()
             .map(|component| {
                 component.sort_unstable();
@@ -243,20 +226,12 @@ impl DependencyGraph {
         self.nodes.iter().flat_map(named).collect()
     }
 
-    fn node(&self, id: FeatureId) -> Option<&GraphNode> {
-        self.nodes.get(position(&self.nodes, id)?)
-    }
-
     fn ids(&self, positions: &[usize]) -> Vec<FeatureId> {
         positions.iter().filter_map(|&at| Some(self.nodes.get(at)?.id)).collect()
     }
 
     fn unmet_of(&self, node: &GraphNode) -> impl Iterator<Item = FeatureId> {
         node.dependencies.iter().copied().filter(|id| !self.passes(*id))
-    }
-
-    fn is_blocked(&self, node: &GraphNode) -> bool {
-        self.unmet_of(node).next().is_some()
     }
 
     fn waits_for_itself(&self, id: FeatureId) -> bool {
@@ -332,8 +307,13 @@ impl DependencyGraph {
         depths
     }
 
-    /// The strongly connected components, by Tarjan's algorithm.
-    fn components(&self) -> Vec<Vec<usize>> {
+    /// The strongly connected components of what can be reached from the roots without leaving what
+    /// is `inside`, by Tarjan's algorithm. The roots must be inside.
+    fn components_from(
+        &self,
+        roots: impl IntoIterator<Item = usize>,
+        inside: impl Fn(usize) -> bool,
+    ) -> Vec<Vec<usize>> {
         /// Later than every node that is still on the stack.
         const FINISHED: usize = usize::MAX;
         let mut components = Vec::new();
@@ -344,7 +324,7 @@ impl DependencyGraph {
         let mut clock = 0;
         let mut stack = Vec::new();
         let mut walk: Vec<(usize, usize)> = Vec::new();
-        for root in 0..self.nodes.len() {
+        for root in roots {
             if met.of(root) == 0 {
                 walk.push((root, 0));
             }
@@ -355,14 +335,15 @@ impl DependencyGraph {
                     low.set(at, clock);
                     stack.push(at);
                 } else if let Some(&child) = edges(&self.dependencies, at).get(edge - 1) {
-                    // Back from this child, or it needed no visit: a finished one changes nothing.
-                    if met.of(child) != FINISHED {
+                    // Back from this child, or it needed no visit: one that is finished or outside
+                    // changes nothing.
+                    if !matches!(met.of(child), 0 | FINISHED) {
                         low.set(at, low.of(at).min(low.of(child)));
                     }
                 }
                 if let Some(&next) = edges(&self.dependencies, at).get(edge) {
                     walk.push((at, edge + 1));
-                    if met.of(next) == 0 {
+                    if met.of(next) == 0 && inside(next) {
                         walk.push((next, 0));
                     }
                 } else if low.of(at) == met.of(at) {

@@ -87,6 +87,7 @@ const BANNED: &[(&[&str], &str)] = &[
 /// of the others, and the tests that hold them to it.
 const PROVEN_BY_PROPERTY: &[(&str, &str)] = &[
     ("Undo", "any_history_is_taken_back_step_by_step_and_brought_back"),
+    ("ExplainFeature", "what_is_ready_has_nothing_in_its_way_and_what_is_not_has_something"),
     ("PreviewUndo", "any_event_is_refused_or_taken_back_exactly"),
 ];
 

@@ -178,6 +178,124 @@ fn cycles_and_missing_ids_are_listed_sorted_and_once() {
     assert_eq!(odd.dependents(8.into()), ids(&[]));
 }
 
+fn obstacles_of(node: GraphNode) -> Vec<Obstacle> {
+    let id = node.id;
+    DependencyGraph::new([node]).obstacles(id).unwrap()
+}
+
+#[test]
+fn each_obstacle_is_told_alone_and_beside_the_others() {
+    let (mut waiting, mut claimed, mut failed) = (node(1, &[]), node(1, &[]), node(1, &[]));
+    waiting.needs_human_input = true;
+    claimed.in_progress = true;
+    failed.exhausted = true;
+    assert_eq!(obstacles_of(node(1, &[])), []);
+    assert_eq!(obstacles_of(waiting), [Obstacle::WaitsForHuman]);
+    assert_eq!(obstacles_of(claimed), [Obstacle::InProgress]);
+    assert_eq!(obstacles_of(failed), [Obstacle::Exhausted]);
+
+    let mut everything = node(1, &[9, 1, 9]);
+    everything.in_progress = true;
+    everything.needs_human_input = true;
+    everything.exhausted = true;
+    let dependencies = [9, 1, 9].map(|id| Obstacle::Dependency(id.into()));
+    let expected = [Obstacle::WaitsForHuman]
+        .into_iter()
+        .chain(dependencies)
+        .chain([Obstacle::InProgress, Obstacle::Exhausted]);
+    assert_eq!(obstacles_of(everything.clone()), expected.collect::<Vec<_>>());
+
+    everything.passes = true;
+    assert_eq!(obstacles_of(everything), [Obstacle::Passes], "nothing else keeps it");
+    assert_eq!(graph(&[]).obstacles(1.into()), None);
+}
+
+#[test]
+fn a_feature_that_has_failed_too_often_is_pending_and_not_ready() {
+    let mut failed = node(1, &[]);
+    failed.exhausted = true;
+    let graph = DependencyGraph::new([failed]);
+    assert_eq!(graph.status(1.into()), Some(Status::Pending));
+    assert_eq!(graph.ready(), ids(&[]));
+}
+
+#[test]
+fn a_dependency_is_missing_or_the_feature_itself_or_open() {
+    let mut done = node(2, &[]);
+    done.passes = true;
+    let graph = DependencyGraph::new([node(1, &[1, 2, 3, 9]), done, node(3, &[9]), node(4, &[])]);
+    let state = |dependency: i64| graph.dependency_state(1.into(), dependency.into());
+    assert_eq!(state(1), Some(DependencyState::Itself));
+    assert_eq!(state(2), None, "it passes");
+    assert_eq!(state(3), Some(DependencyState::Open(Status::Blocked)));
+    assert_eq!(state(4), None, "1 does not wait for it");
+    assert_eq!(state(9), Some(DependencyState::Missing));
+    assert_eq!(graph.dependency_state(8.into(), 9.into()), None);
+}
+
+#[test]
+fn the_shortest_circle_is_told_in_its_order() {
+    // From 2 back to 1 by way of 3 and 4, or of 5 alone; 6 leads back to 1 too, but passes.
+    let mut done = node(6, &[1]);
+    done.passes = true;
+    let nodes = [(1, &[2, 7, 6, 9][..]), (2, &[3, 5]), (3, &[4]), (4, &[1]), (5, &[1]), (7, &[6])];
+    let graph = DependencyGraph::new(
+        nodes.map(|(id, depends_on)| node(id, depends_on)).into_iter().chain([done]),
+    );
+    let circle = |id: i64, dependency: i64| graph.cycle_through(id.into(), dependency.into());
+    assert_eq!(circle(1, 2), Some(ids(&[1, 2, 5])));
+    assert_eq!(circle(4, 1), Some(ids(&[4, 1, 2, 3])));
+    for (id, dependency) in [(1, 7), (1, 6), (1, 9), (1, 3), (8, 1)] {
+        assert_eq!(circle(id, dependency), None, "{id} by way of {dependency}");
+    }
+}
+
+#[test]
+fn the_root_causes_are_the_ends_of_all_ways_and_the_circles_on_them() {
+    let mut done = node(8, &[99]);
+    done.passes = true;
+    let nodes = [
+        (1, &[2, 3, 8][..]),
+        (2, &[4, 5, 77]),
+        (3, &[5, 10]),
+        (4, &[]),
+        (5, &[6]),
+        (6, &[5, 7]),
+        (7, &[77]),
+        (9, &[1]),
+        (10, &[10]),
+    ];
+    let graph = DependencyGraph::new(
+        nodes.map(|(id, depends_on)| node(id, depends_on)).into_iter().chain([done]),
+    );
+    let expected = RootCauses {
+        waits_for: 8,
+        first: ids(&[4]),
+        missing: ids(&[77]),
+        cycles: vec![ids(&[5, 6]), ids(&[10])],
+    };
+    assert_eq!(graph.root_causes(1.into()), expected);
+    let of_five = graph.root_causes(5.into());
+    assert_eq!((of_five.waits_for, of_five.cycles), (3, vec![ids(&[5, 6])]), "it waits for itself");
+    for id in [4, 8, 66] {
+        assert_eq!(graph.root_causes(id.into()), RootCauses::default(), "{id}");
+    }
+}
+
+#[test]
+fn a_chain_and_a_circle_of_any_length_are_explained() {
+    const LENGTH: i64 = 100_000;
+    let chain = DependencyGraph::new((1..=LENGTH).map(|id| node(id, &[id - 1])));
+    let causes = chain.root_causes(LENGTH.into());
+    assert_eq!((causes.waits_for, causes.missing), (100_000, ids(&[0])));
+    assert_eq!(chain.cycle_through(LENGTH.into(), (LENGTH - 1).into()), None);
+    let ring = DependencyGraph::new(
+        (1..=LENGTH).map(|id| node(id, &[if id == 1 { LENGTH } else { id - 1 }])),
+    );
+    assert_eq!(ring.cycle_through(7.into(), 6.into()).map(|circle| circle.len()), Some(100_000));
+    assert_eq!(ring.root_causes(7.into()).cycles.len(), 1);
+}
+
 /// The definitions taken literally, by recursion and repetition.
 struct Naive<'a>(&'a DependencyGraph);
 
@@ -262,6 +380,7 @@ fn any_graph() -> impl Strategy<Value = DependencyGraph> {
                 passes: flags[0] && flags[1],
                 in_progress: flags[2] && rare,
                 needs_human_input: flags[0] && rare,
+                exhausted: flags[1] && rare,
                 ..node(id, &depends_on)
             }
         }))
@@ -305,8 +424,8 @@ proptest! {
         let (ready, blocked) = (graph.ready(), graph.blocked());
         for node in graph.nodes() {
             let unmet = graph.unmet(node.id);
-            let status = graph.status(node.id);
-            prop_assert_eq!(ready.contains(&node.id), status == Some(Status::Pending));
+            let pending = graph.status(node.id) == Some(Status::Pending);
+            prop_assert_eq!(ready.contains(&node.id), pending && !node.exhausted);
             prop_assert_eq!(blocked.contains(&node.id), !node.passes && !unmet.is_empty());
             prop_assert!(!ready.contains(&node.id) || unmet.is_empty());
         }
@@ -319,6 +438,70 @@ proptest! {
             let (first, second) = (key(&pair[0]), key(&pair[1]));
             let score = second.0.total_cmp(&first.0);
             prop_assert!(score.then((first.1, first.2).cmp(&(second.1, second.2))).is_lt());
+        }
+    }
+
+    #[test]
+    fn a_feature_is_ready_exactly_when_it_has_no_obstacle(graph in any_graph()) {
+        let ready = graph.ready();
+        for node in graph.nodes() {
+            let obstacles = graph.obstacles(node.id).unwrap();
+            prop_assert_eq!(ready.contains(&node.id), obstacles.is_empty());
+            let told = |obstacle| obstacles.contains(&obstacle);
+            prop_assert_eq!(told(Obstacle::Passes), node.passes);
+            if node.passes {
+                prop_assert_eq!(obstacles.len(), 1);
+                continue;
+            }
+            prop_assert_eq!(told(Obstacle::WaitsForHuman), node.needs_human_input);
+            prop_assert_eq!(told(Obstacle::InProgress), node.in_progress);
+            prop_assert_eq!(told(Obstacle::Exhausted), node.exhausted);
+            for id in (0..10).map(FeatureId::from) {
+                let waits = node.dependencies.contains(&id) && !graph.passes(id);
+                prop_assert_eq!(told(Obstacle::Dependency(id)), waits);
+                prop_assert_eq!(graph.dependency_state(node.id, id).is_some(), waits);
+            }
+        }
+    }
+
+    #[test]
+    fn circles_and_root_causes_match_their_definitions(graph in any_graph()) {
+        let open = DependencyGraph::new(graph.nodes().iter().filter(|n| !n.passes).cloned());
+        let naive = Naive(&open);
+        for node in open.nodes() {
+            let id = node.id;
+            for dependency in &node.dependencies {
+                let circle = graph.cycle_through(id, *dependency);
+                let there = *dependency == id
+                    || naive.edge(id, *dependency) && naive.reaches(*dependency, id);
+                prop_assert_eq!(circle.is_some(), there);
+                let Some(circle) = circle.filter(|circle| circle.len() > 1) else { continue };
+                prop_assert_eq!((circle[0], circle[1]), (id, *dependency));
+                let after = circle.iter().cycle().skip(1);
+                prop_assert!(circle.iter().zip(after).all(|(a, b)| naive.edge(*a, *b)));
+            }
+
+            let beneath = |other: &FeatureId| *other != id && naive.reaches(id, *other);
+            let features: Vec<FeatureId> = naive.all().filter(beneath).collect();
+            let and_itself = || features.iter().copied().chain([id]);
+            let mut missing: Vec<FeatureId> = and_itself()
+                .flat_map(|other| graph.node(other).unwrap().dependencies.clone())
+                .filter(|other| !graph.contains(*other))
+                .collect();
+            missing.sort_unstable();
+            missing.dedup();
+            let first = |other: &FeatureId| graph.unmet(*other).is_empty();
+            let expected = RootCauses {
+                waits_for: features.len() + missing.len(),
+                first: features.iter().copied().filter(first).collect(),
+                missing,
+                cycles: naive
+                    .cycles()
+                    .into_iter()
+                    .filter(|cycle| cycle.iter().any(|member| and_itself().any(|o| o == *member)))
+                    .collect(),
+            };
+            prop_assert_eq!(graph.root_causes(id), expected);
         }
     }
 }

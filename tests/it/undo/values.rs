@@ -19,13 +19,13 @@ fn every_kind_of_value_comes_back_with_its_type() {
         ..FeatureChanges::default()
     };
     store.call(UpdateFeature { id: 1.into(), changes, expected: None }).unwrap();
-    let changed = content(&project);
+    let content_after = content(&project);
     let undone = undo(&project, &store, &last(1));
     assert_eq!(content(&project), before);
     let description = undone.steps[0].changes.iter().find(|c| c.field == Field::Description);
     assert_eq!(description.unwrap().after, Stored::BadText(vec![0xff, 0x61, 0x20]));
     undo(&project, &store, &one(&newest(&store)));
-    assert_eq!(content(&project), changed);
+    assert_eq!(content(&project), content_after);
 }
 
 #[test]
