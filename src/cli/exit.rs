@@ -80,7 +80,10 @@ impl Exit {
             | "dependency_cycle"
             | "not_empty"
             | "request_id_reused"
-            | "exhausted" => Self::Conflict,
+            | "exhausted"
+            | "stale_token"
+            | "held_by_other"
+            | "out_of_attempts" => Self::Conflict,
             "nothing_ready" | "all_passing" => Self::NothingReady,
             "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" => Self::Busy,
             "corrupt" | "not_a_database" | "not_a_file" | "foreign_database" => Self::Corrupt,
