@@ -18,10 +18,6 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
 use crate::types::{EventId, Signature};
-#[cfg_attr(
-    not(feature = "testing"),
-    expect(unreachable_pub, reason = "public for tests alone")
-)]
 pub use circumstances::Circumstances;
 pub(crate) use claims::Standing;
 pub(crate) use events::{EventOutline, Occasion};
