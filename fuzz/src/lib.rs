@@ -47,7 +47,13 @@ thread_local! {
 pub fn with_project(run: impl FnOnce(&mut Project)) {
     PROJECT.with_borrow_mut(|project| {
         let project = project.get_or_insert_with(Project::open);
+        // Claims and history go too, and their numbers begin anew; the features go first, since the
+        // triggers note that they went.
         let empty = "BEGIN IMMEDIATE; DELETE FROM features;
+             DELETE FROM autoforge_claims; DELETE FROM autoforge_budgets;
+             DELETE FROM autoforge_events; DELETE FROM autoforge_requests;
+             DELETE FROM sqlite_sequence WHERE name LIKE 'autoforge\\_%' ESCAPE '\\';
+             DELETE FROM autoforge_store WHERE fact NOT IN ('format', 'feature_id_floor');
              UPDATE autoforge_store SET value = 0 WHERE fact = 'feature_id_floor'; COMMIT";
         project.foreign.execute_batch(empty).unwrap();
         run(project);
