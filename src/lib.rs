@@ -35,6 +35,7 @@ mod actor;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod command;
+mod crash;
 mod database;
 mod engine;
 mod error;

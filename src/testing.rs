@@ -31,6 +31,7 @@ mod strategy;
 
 use crate::Store;
 
+pub use crate::crash::CrashPlan;
 pub use backlog::realistic_backlog;
 pub use call::{Call, OWNERS, Token, World};
 pub use foreign::Foreign;

@@ -24,24 +24,28 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer { module: "types", may_name: &[] },
     Layer { module: "sync", may_name: &[] },
+    Layer { module: "crash", may_name: &["sync"] },
     Layer { module: "error", may_name: &["types"] },
     Layer { module: "host", may_name: &["types"] },
-    Layer { module: "project", may_name: &["types", "error"] },
+    Layer { module: "project", may_name: &["types", "error", "crash"] },
     Layer { module: "tx", may_name: &["types", "host", "error"] },
     Layer { module: "database", may_name: &["types", "host", "error", "tx"] },
     Layer { module: "command", may_name: &["types", "host", "error", "tx", "database"] },
-    Layer { module: "engine", may_name: &["types", "host", "error", "tx", "database", "command"] },
+    Layer {
+        module: "engine",
+        may_name: &["types", "host", "error", "crash", "tx", "database", "command"],
+    },
     Layer { module: "actor", may_name: &["sync"] },
     Layer {
         module: "store",
         may_name: &[
-            "types", "host", "error", "project", "tx", "database", "command", "engine", "sync",
-            "actor",
+            "types", "host", "error", "crash", "project", "tx", "database", "command", "engine",
+            "sync", "actor",
         ],
     },
     Layer {
         module: "testing",
-        may_name: &["types", "error", "project", "tx", "database", "command", "store"],
+        may_name: &["types", "error", "crash", "project", "tx", "database", "command", "store"],
     },
 ];
 
