@@ -5,8 +5,10 @@
 //! settles them.
 
 mod examine;
+mod exclusive;
 #[cfg(test)]
 mod fault_tests;
+mod fence;
 mod group;
 mod holder;
 mod job;
@@ -24,12 +26,13 @@ use rusqlite::Connection;
 
 pub use examine::Examination;
 pub(crate) use examine::examine;
+pub(crate) use exclusive::{Exclusive, Expected, NotExclusive, is_moved_to};
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
 pub use location::SQLITE_REQUIRED;
 pub(crate) use location::{FileIdentity, Location};
 pub use maintenance::{BackupReport, CheckpointReport, CloseReport, Diagnosis, JournalMode};
 pub use open::OpenOptions;
-pub(crate) use open::Opened;
+pub(crate) use open::{Absent, Opened};
 
 use crate::error::StorageError;
 use crate::tx::Circumstances;

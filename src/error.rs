@@ -102,6 +102,13 @@ pub struct LockHolder {
     pub stopped: bool,
 }
 
+impl LockHolder {
+    /// This process, which knows itself.
+    pub(crate) fn this_process() -> Self {
+        Self { pid: std::process::id(), command: "this one".to_owned(), stopped: false }
+    }
+}
+
 impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}", self.pid)?;
@@ -387,6 +394,14 @@ pub enum OpenError {
         /// The newest known format.
         known: i64,
     },
+    /// The file is what a move has left behind; its contents are elsewhere.
+    #[error("{} was moved to {}; open it there, or open the project", .path.display(), .to.display())]
+    MovedAway {
+        /// The path.
+        path: PathBuf,
+        /// Where the contents are.
+        to: PathBuf,
+    },
     /// `feature_list.json` cannot be imported; it and the database are as they were.
     #[error("{} cannot be imported: {problem}; mend the file or move it away", .path.display())]
     Backlog {
@@ -434,6 +449,7 @@ impl OpenError {
             Self::NotADatabase { .. } => "not_a_database",
             Self::Foreign { .. } => "foreign_database",
             Self::Newer { .. } => "newer_format",
+            Self::MovedAway { .. } => "moved_away",
             Self::Backlog { .. } => "backlog",
             Self::System { .. } => "system",
             Self::SqliteTooOld { .. } => "sqlite_too_old",

@@ -70,8 +70,11 @@ pub use engine::{
     SQLITE_REQUIRED,
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
-pub use project::ProjectLayout;
-pub use store::{Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, Store, dispose};
+pub use project::{LayoutError, LeftFile, MigrationPlan, PlannedMove, ProjectFile, ProjectLayout};
+pub use store::{
+    Commits, ImportedBacklog, KeptCopy, LayoutOptions, LeaseKeeper, Migration, Opening, Reply,
+    Reset, ResetPlan, ResetScope, Store, dispose, migrate_layout, reset_project,
+};
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,

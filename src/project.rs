@@ -1,13 +1,23 @@
 //! Where a project's files lie.
 
+mod files;
+mod moving;
+mod plan;
+mod refusal;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+pub(crate) use files::Place;
+pub use files::ProjectFile;
+pub(crate) use moving::{Renamed, give_to_owner_of, rename_to_free, sync_folder};
+pub use plan::{LeftFile, MigrationPlan, PlannedMove};
+pub use refusal::LayoutError;
 
 use crate::error::OpenError;
 
 const FOLDER: &str = ".autoforge";
 const OLD_FOLDER: &str = ".autocoder";
-const FEATURES: &str = "features.db";
 
 /// Keeps the runtime files out of version control, and nothing else that a user may put there.
 const GITIGNORE: &str = "\
@@ -19,6 +29,8 @@ const GITIGNORE: &str = "\
 *.lock
 .pause_drain
 .progress_cache
+.layout-migration
+backups/
 ";
 
 /// The folder of a project.
@@ -67,10 +79,7 @@ impl ProjectLayout {
     /// project's folder, the first that has it.
     #[must_use]
     pub fn features_db(&self) -> PathBuf {
-        let places = [FOLDER, OLD_FOLDER, ""].map(|place| self.folder.join(place).join(FEATURES));
-        // A link that leads nowhere stands there too, and is refused when it is opened.
-        let found = places.iter().find(|place| place.symlink_metadata().is_ok());
-        found.cloned().unwrap_or_else(|| self.folder.join(FOLDER).join(FEATURES))
+        self.file(ProjectFile::FeaturesDb)
     }
 
     /// Whether the project has a database or a list of features.
@@ -89,16 +98,22 @@ impl ProjectLayout {
     /// version control.
     pub(crate) fn prepare_features_db(&self) -> Result<PathBuf, OpenError> {
         let path = self.features_db();
-        let folder = self.folder.join(FOLDER);
-        if path.parent() == Some(&folder) {
-            make_private_folder(&folder)?;
-            write_gitignore(&folder)?;
+        if path == self.current(ProjectFile::FeaturesDb) {
+            self.prepare_folder()?;
         }
         Ok(path)
     }
+
+    /// Makes `.autoforge/`, private and out of version control.
+    pub(crate) fn prepare_folder(&self) -> Result<PathBuf, OpenError> {
+        let folder = self.folder.join(FOLDER);
+        make_private_folder(&folder)?;
+        write_gitignore(&folder)?;
+        Ok(folder)
+    }
 }
 
-fn make_private_folder(folder: &Path) -> Result<(), OpenError> {
+pub(crate) fn make_private_folder(folder: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::DirBuilderExt;
     match fs::DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => Ok(()),

@@ -3,6 +3,7 @@
 
 mod commits;
 mod keeper;
+mod layout;
 mod pending;
 mod project;
 
@@ -21,7 +22,7 @@ use crate::actor::{
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
-    Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
+    Absent, Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
     FileIdentity, Job, Location, OpenOptions, Opened, examine,
 };
 use crate::error::{Error, OpenError, StorageError};
@@ -30,6 +31,9 @@ use crate::tx::{Access, Read};
 pub use commits::Commits;
 use commits::{EndOfCommits, Told};
 pub use keeper::LeaseKeeper;
+pub use layout::{
+    KeptCopy, LayoutOptions, Migration, Reset, ResetPlan, ResetScope, migrate_layout, reset_project,
+};
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
 pub use project::{ImportedBacklog, Opening};
@@ -101,13 +105,17 @@ impl<D: Database> Store<D> {
     /// [`OpenError`] says what stands at the path instead, or why it cannot be used; the file is as
     /// it was.
     pub fn open_file(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, OpenError> {
-        let location = Location::resolve(path.as_ref())?;
+        Self::open_at(path.as_ref(), Absent::Create, options)
+    }
+
+    fn open_at(path: &Path, absent: Absent, options: &OpenOptions) -> Result<Self, OpenError> {
+        let location = Location::resolve(path)?;
         let key = location.path().to_path_buf();
         let mut opening = Opening::default();
         let engine = loop {
             let location = location.clone();
             let engine = ENGINES.get_or_open(&key, |resident| {
-                let (running, opened) = Running::start::<D>(location, *options, resident)?;
+                let (running, opened) = Running::start::<D>(location, absent, *options, resident)?;
                 opening.created = opened.created;
                 opening.migrated = opened.migrated;
                 Ok::<_, OpenError>(running)
@@ -310,6 +318,11 @@ pub fn dispose(path: impl AsRef<Path>) -> Result<Option<CloseReport>, OpenError>
     Ok(running.map(|running| running.report()))
 }
 
+/// Whether this process has an engine for the file.
+fn has_engine(path: &Path) -> bool {
+    Location::resolve(path).is_ok_and(|location| ENGINES.has(&location.path().to_path_buf()))
+}
+
 /// An engine at work.
 struct Running {
     path: Arc<Path>,
@@ -325,6 +338,7 @@ struct Running {
 impl Running {
     fn start<D: Database>(
         location: Location,
+        absent: Absent,
         options: OpenOptions,
         resident: Resident<PathBuf, Running>,
     ) -> Result<(Self, Opened), OpenError> {
@@ -337,7 +351,8 @@ impl Running {
             // Dropped last, so that the cache's slot is free only when the file is closed.
             let _resident = resident;
             let _end = EndOfCommits(Arc::clone(&told.commits));
-            let engine = match Engine::open(location, D::SCHEMA, &options, sleep, Box::new(told)) {
+            let opened = Engine::open(location, absent, D::SCHEMA, &options, sleep, Box::new(told));
+            let engine = match opened {
                 Ok((engine, opened)) => {
                     answerer.answer(Ok(opened));
                     engine

@@ -118,6 +118,11 @@ impl<K: Clone + Eq + Hash, V: Resource> Cache<K, V> {
         Some(value)
     }
 
+    /// Whether the key has a resident, or is about to have one.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        self.inner.lock().slots.contains_key(key)
+    }
+
     fn look(self: &Arc<Self>, key: &K) -> Found<K, V> {
         let mut inner = self.inner.lock();
         loop {

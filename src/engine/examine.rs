@@ -72,7 +72,7 @@ where
 
 /// Closing the last connection copies the log back and removes it. A log that somebody left stays;
 /// one that exists for this look alone goes with it.
-fn keep_as_it_is(connection: &Connection, left_behind: bool) -> rusqlite::Result<()> {
+pub(super) fn keep_as_it_is(connection: &Connection, left_behind: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_behind)?;
     connection.pragma_update(None, "query_only", true)
 }

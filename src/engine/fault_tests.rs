@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
-use super::{Engine, JournalMode, Location, Observer, OpenOptions};
+use super::{Absent, Engine, JournalMode, Location, Observer, OpenOptions};
 use crate::database::{Database, Features};
 use crate::error::{LockHolder, StorageError};
 use crate::sync::Mutex;
@@ -84,7 +84,8 @@ impl Bench {
         let answers = Answers::default();
         let told = Box::new(Owner(Arc::clone(&answers)));
         let schema = Features::SCHEMA;
-        let (engine, _) = Engine::open(location, schema, &options, |_| {}, told).unwrap();
+        let (engine, _) =
+            Engine::open(location, Absent::Create, schema, &options, |_| {}, told).unwrap();
         Self { engine, answers, _dir: dir }
     }
 

@@ -1,4 +1,5 @@
-//! Who holds a write lock, as far as the system tells: for error messages, never for decisions.
+//! Who holds a write lock, and who has a file open, as far as the system tells. That somebody is
+//! named may stand in the way of something; that nobody is proves nothing.
 
 use super::Location;
 use crate::error::LockHolder;
@@ -12,6 +13,17 @@ pub(super) fn of_write_lock(location: &Location) -> Option<LockHolder> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn of_write_lock(_location: &Location) -> Option<LockHolder> {
     None
+}
+
+/// The other processes that have the database or a side file of it open, where the system tells.
+#[cfg(target_os = "linux")]
+pub(super) fn with_open(location: &Location) -> Vec<LockHolder> {
+    linux::with_open(location)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn with_open(_location: &Location) -> Vec<LockHolder> {
+    Vec::new()
 }
 
 #[cfg(target_os = "linux")]
@@ -33,7 +45,37 @@ mod linux {
         let shm = location.side_file("-shm");
         let pid = writer(&locks, &shm, &[SHM_WRITE_BYTE])
             .or_else(|| writer(&locks, location.path(), &PENDING_AND_RESERVED))?;
-        Some(LockHolder { pid, command: command(pid), stopped: is_stopped(pid) })
+        Some(described(pid))
+    }
+
+    pub(super) fn with_open(location: &Location) -> Vec<LockHolder> {
+        let own = std::process::id();
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+            .filter(|pid| *pid != own && has_open(*pid, location))
+            .map(described)
+            .collect()
+    }
+
+    /// Only what has our file's name is looked at more closely: a process in another root folder
+    /// may show another path for the file, and looking at what is not ours could hang.
+    fn has_open(pid: u32, location: &Location) -> bool {
+        let files = ["", "-wal", "-shm", "-journal"].map(|suffix| location.side_file(suffix));
+        let same = |link: &Path, file: &Path| {
+            let identity =
+                |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+            identity(file).is_some() && identity(link) == identity(file)
+        };
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.map(|entry| entry.path()).any(|link| {
+            let shown = fs::read_link(&link).unwrap_or_default();
+            let named = files.iter().filter(|file| file.file_name() == shown.file_name());
+            named.into_iter().any(|file| same(&link, file))
+        })
+    }
+
+    fn described(pid: u32) -> LockHolder {
+        LockHolder { pid, command: command(pid), stopped: is_stopped(pid) }
     }
 
     /// The process whose exclusive lock covers one of the bytes of the file.

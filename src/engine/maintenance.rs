@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Engine, LOG_FRAMES};
+use crate::crash::crash_point;
 use crate::error::{StorageError, is_busy};
 
 /// Frames in the log at which it is copied back.
@@ -86,31 +87,11 @@ impl Engine {
 
     /// Copies a snapshot of the database into a new file, and checks the copy.
     pub(crate) fn backup(&mut self, to: &Path) -> Result<BackupReport, StorageError> {
-        let target: Arc<Path> = to.into();
-        let fault = |fault: &rusqlite::Error| StorageError::from_sqlite(&target, fault);
-        make_new_private_file(&target)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut copy = Connection::open_with_flags(to, flags).map_err(|error| fault(&error))?;
-        {
-            let backup = Backup::new(&self.connection, &mut copy).map_err(|error| fault(&error))?;
-            // One step copies one snapshot; in a log, writers go on meanwhile.
-            if backup.step(-1).map_err(|error| fault(&error))? != StepResult::Done {
-                let (path, waited) = (Arc::clone(self.path()), Duration::ZERO);
-                return Err(StorageError::Busy { path, waited, holder: None });
-            }
+        let copy = snapshot(&self.connection, self.path(), to, |_| Ok(()))?;
+        match copy.findings.into_iter().next() {
+            Some(detail) => Err(StorageError::Corrupt { path: to.into(), detail }),
+            None => Ok(copy.report),
         }
-        // The copy takes over the log mode of the original; a backup is one file.
-        let single = copy
-            .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0))
-            .map_err(|error| fault(&error))?;
-        debug_assert_eq!(single, "delete");
-        let findings = integrity(&copy).map_err(|error| fault(&error))?;
-        if let Some(detail) = findings.into_iter().next() {
-            return Err(StorageError::Corrupt { path: Arc::clone(&target), detail });
-        }
-        let bytes = size(&copy).map_err(|error| fault(&error))?;
-        copy.close().map_err(|(_, error)| fault(&error))?;
-        Ok(BackupReport { path: to.to_owned(), bytes })
     }
 
     /// Has SQLite check the whole file.
@@ -230,6 +211,57 @@ pub(super) fn diagnosis(
         bytes: size(connection)?,
         unsafe_file_system,
     })
+}
+
+/// A copy, and what is wrong with it.
+pub(super) struct Snapshot {
+    pub(super) report: BackupReport,
+    /// The findings of `PRAGMA integrity_check`; none for a sound copy.
+    pub(super) findings: Vec<String>,
+}
+
+/// Copies a snapshot of the database at `path` into a new file, which only its owner can read, and
+/// checks the copy. `finish` changes the copy before it is checked. The copy is one file, and synced.
+pub(super) fn snapshot(
+    source: &Connection,
+    path: &Arc<Path>,
+    to: &Path,
+    finish: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<Snapshot, StorageError> {
+    let target: Arc<Path> = to.into();
+    let fault = |fault: &rusqlite::Error| StorageError::from_sqlite(&target, fault);
+    make_new_private_file(&target)?;
+    crash_point("copy.begun");
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(to, flags).map_err(|error| fault(&error))?;
+    // A copy without a log is on disk, its name included, only if the folder is synced too.
+    copy.pragma_update(None, "synchronous", "EXTRA").map_err(|error| fault(&error))?;
+    {
+        let backup = Backup::new(source, &mut copy).map_err(|error| fault(&error))?;
+        // One step copies one snapshot; in a log, writers go on meanwhile.
+        if backup.step(-1).map_err(|error| fault(&error))? != StepResult::Done {
+            let (path, waited) = (Arc::clone(path), Duration::ZERO);
+            return Err(StorageError::Busy { path, waited, holder: None });
+        }
+    }
+    crash_point("copy.written");
+    // The copy takes over the log mode of the original; a backup is one file.
+    let single = copy
+        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0))
+        .map_err(|error| fault(&error))?;
+    debug_assert_eq!(single, "delete");
+    finish(&copy).map_err(|error| fault(&error))?;
+    let findings = match integrity(&copy) {
+        // The check itself may not get through what is damaged.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            vec![error.to_string()]
+        }
+        checked => checked.map_err(|error| fault(&error))?,
+    };
+    let bytes = size(&copy).map_err(|error| fault(&error))?;
+    copy.close().map_err(|(_, error)| fault(&error))?;
+    crash_point("copy.checked");
+    Ok(Snapshot { report: BackupReport { path: to.to_owned(), bytes }, findings })
 }
 
 /// A copy tells as much as its original, so nobody but the owner may read it, at no time.

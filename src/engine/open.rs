@@ -16,7 +16,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::location::{FileIdentity, SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
 use super::maintenance::CHECKPOINT_FRAMES;
-use super::{Engine, JournalMode, LOG_FRAMES, Location, Observer, data_version, holder};
+use super::{
+    Engine, Expected, JournalMode, LOG_FRAMES, Location, Observer, data_version, fence, holder,
+};
+use crate::crash::crash_point;
 use crate::database::{Condition, Schema};
 use crate::error::{OpenError, StorageError, is_busy};
 use crate::tx::{Circumstances, Read, Transaction, Tx, Write};
@@ -59,11 +62,21 @@ pub(crate) struct Opened {
 /// How long to wait before trying again for a lock that somebody holds while opening.
 const RETRY: Duration = Duration::from_millis(1);
 
+/// What to do where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// Make it.
+    Create,
+    /// Say that it was moved: it was there when its path was chosen, or no file may be made there.
+    Refuse,
+}
+
 impl Engine {
     /// Opens the database. Must be called on the thread that will use it. `pause` waits between
     /// attempts at a lock that another process holds.
     pub(crate) fn open(
         mut location: Location,
+        absent: Absent,
         schema: Schema,
         options: &OpenOptions,
         pause: fn(Duration),
@@ -74,29 +87,25 @@ impl Engine {
         if let Some(kind) = unsafe_place.clone().filter(|_| !options.allow_unsafe_file_system) {
             return Err(OpenError::UnsafeFileSystem { path: location.path().to_path_buf(), kind });
         }
-        let created = !location.exists();
-        let mut connection = connect(&location, OpenFlags::SQLITE_OPEN_CREATE)?;
-        if created {
-            location.make_private()?;
-        }
-        let identity = location.identify()?;
+        let Connected { mut connection, identity, created } =
+            connect_or_create(&mut location, absent)?;
+        crash_point("open.connected");
         let patience = Patience { started: Instant::now(), wait: options.lock_wait, pause };
         let opening = Opening { connection: &connection, location: &location, patience };
-        let condition = opening.inspect(schema)?;
-        let journal = opening.choose_journal(unsafe_place.is_some())?;
-        let migrated = match condition {
-            Condition::Current => false,
-            _ => opening.migrate(schema)?,
-        };
-        let opened = Opened { created, migrated: migrated && !created, identity };
+        let prepared = opening.prepare(schema, unsafe_place.is_some());
+        // What was said of a file that went away meanwhile is not worth telling, nor is it one that
+        // may be served: somebody has moved it, and whoever asks again finds it.
+        if location.was_moved() {
+            return Err(StorageError::Moved { path: Arc::clone(location.path()) }.into());
+        }
+        let Prepared { journal, migrated, data_version } = prepared?;
         LOG_FRAMES.set(0);
         let noted = connection.wal_hook(Some(|_: &mut Wal, frames: c_int| {
             LOG_FRAMES.set(frames.unsigned_abs());
             Ok(())
         }));
         noted.map_err(|fault| StorageError::from_sqlite(location.path(), &fault))?;
-        let opening = Opening { connection: &connection, location: &location, patience };
-        let data_version = opening.retry(data_version)?;
+        let opened = Opened { created, migrated: migrated && !created, identity };
         let engine = Self {
             connection,
             location,
@@ -111,6 +120,45 @@ impl Engine {
         };
         Ok((engine, opened))
     }
+}
+
+/// A connection to a file about which nothing is known yet.
+struct Connected {
+    connection: Connection,
+    identity: FileIdentity,
+    created: bool,
+}
+
+fn connect_or_create(location: &mut Location, absent: Absent) -> Result<Connected, OpenError> {
+    let moved = |location: &Location| StorageError::Moved { path: Arc::clone(location.path()) };
+    let existed = location.exists();
+    let flags = match absent {
+        Absent::Create => OpenFlags::SQLITE_OPEN_CREATE,
+        Absent::Refuse if existed => OpenFlags::empty(),
+        Absent::Refuse => return Err(moved(location).into()),
+    };
+    let connection = match connect(location, flags) {
+        Err(_) if absent == Absent::Refuse && !location.exists() => {
+            return Err(moved(location).into());
+        }
+        connected => connected?,
+    };
+    if !existed {
+        location.make_private()?;
+    }
+    match location.identify() {
+        Err(_) if existed && !location.exists() => Err(moved(location).into()),
+        identified => {
+            identified.map(|identity| Connected { connection, identity, created: !existed })
+        }
+    }
+}
+
+/// What is known of a file that is ready to be served.
+struct Prepared {
+    journal: JournalMode,
+    migrated: bool,
+    data_version: i64,
 }
 
 /// The build carries the header of the SQLite it bundles; a build against another library may still
@@ -221,6 +269,33 @@ impl Opening<'_> {
         StorageError::from_sqlite(path, fault).into()
     }
 
+    /// Recognises the file and brings it up to date.
+    fn prepare(&self, schema: Schema, unsafe_place: bool) -> Result<Prepared, OpenError> {
+        let condition = self.inspect(schema)?;
+        self.pass_fence()?;
+        let journal = self.choose_journal(unsafe_place)?;
+        let migrated = match condition {
+            Condition::Current => false,
+            _ => self.migrate(schema)?,
+        };
+        let data_version = self.retry(data_version)?;
+        Ok(Prepared { journal, migrated, data_version })
+    }
+
+    /// A file whose contents are elsewhere is refused. Where they never got there, the fence means
+    /// nothing, and would keep other programs from writing.
+    fn pass_fence(&self) -> Result<(), OpenError> {
+        let (path, here) = (self.location.path(), FileIdentity::at(self.location.path()));
+        match self.retry(|connection| fence::target(connection, self.location))? {
+            None => Ok(()),
+            Some(to) if FileIdentity::at(&to).is_some_and(|there| Some(there) != here) => {
+                let to = std::fs::canonicalize(&to).unwrap_or(to);
+                Err(OpenError::MovedAway { path: path.to_path_buf(), to })
+            }
+            Some(_) => self.retry(fence::lift),
+        }
+    }
+
     /// Looks at the file without changing it.
     pub(super) fn inspect(&self, schema: Schema) -> Result<Condition, OpenError> {
         let condition = self.retry(|connection| {
@@ -232,6 +307,24 @@ impl Opening<'_> {
             condition
         })?;
         self.accept(condition)
+    }
+
+    /// Refuses what is something else, without changing it.
+    pub(super) fn recognise(&self, expected: Expected) -> Result<(), OpenError> {
+        let known = match expected {
+            Expected::Schema(schema) => return self.inspect(schema).map(drop),
+            Expected::Tables(known) => known,
+        };
+        let tables = self.retry(|connection| {
+            let all = "SELECT name FROM sqlite_schema WHERE type = 'table'";
+            let mut statement = connection.prepare(all)?;
+            statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
+        })?;
+        if tables.is_empty() || known.iter().all(|name| tables.iter().any(|table| table == name)) {
+            return Ok(());
+        }
+        let found = format!("it has the tables {}", tables.join(", "));
+        Err(OpenError::Foreign { path: self.location.path().to_path_buf(), found })
     }
 
     fn accept(&self, condition: Condition) -> Result<Condition, OpenError> {

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Store;
+use super::layout::{Migration, finish_interrupted};
 use crate::command::ImportBacklog;
+use crate::crash::crash_point;
 use crate::database::Features;
-use crate::engine::OpenOptions;
+use crate::engine::{Absent, OpenOptions};
 use crate::error::{Error, OpenError, StorageError};
-use crate::project::ProjectLayout;
+use crate::project::{ProjectFile, ProjectLayout};
 use crate::types::{Feature, Timestamp};
+
+/// How often a file may be moved away while it is being opened, until that is an error.
+const MOVES_WHILE_OPENING: usize = 8;
 
 /// What opening a handle did, and what its user should know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +29,10 @@ pub struct Opening {
     /// A `feature_list.json` should have been imported and could not be; it and the database are as
     /// they were. Says where, and what is wrong with it.
     pub backlog_problem: Option<String>,
+    /// A move of the project's files to `.autoforge/` had been cut short, and was finished.
+    pub finished_migration: Option<Migration>,
+    /// Such a move could not be finished now; the project is used where it lies. Says why.
+    pub layout_problem: Option<String>,
 }
 
 /// A `feature_list.json` that was imported.
@@ -58,16 +67,45 @@ impl Store<Features> {
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
         let layout = ProjectLayout::create(folder.as_ref())?;
-        let mut store = Self::open_file(layout.prepare_features_db()?, options)?;
+        let (finished_migration, layout_problem) = finish_interrupted(&layout, options);
+        let mut store = Self::open_where_it_lies(&layout, options)?;
+        let mut opening = Opening { finished_migration, layout_problem, ..store.opening().clone() };
         let legacy = layout.legacy_backlog();
         if legacy.is_file() {
-            let (imported, problem) = store.import_legacy(&legacy)?;
-            let mut opening = store.opening().clone();
-            opening.imported = imported;
-            opening.backlog_problem = problem;
-            store.opening = Arc::new(opening);
+            (opening.imported, opening.backlog_problem) = store.import_legacy(&legacy)?;
         }
+        store.opening = Arc::new(opening);
         Ok(store)
+    }
+
+    /// Another process may move the file between our looking for it and our opening it. So nothing
+    /// is ever made in an old place, and where the file lies is looked up again afterwards: whoever
+    /// has it open by then keeps others from moving it.
+    fn open_where_it_lies(
+        layout: &ProjectLayout,
+        options: &OpenOptions,
+    ) -> Result<Self, OpenError> {
+        let mut path = layout.prepare_features_db()?;
+        let mut attempts = 0..MOVES_WHILE_OPENING;
+        loop {
+            let new = path == layout.current(ProjectFile::FeaturesDb);
+            let absent = if new { Absent::Create } else { Absent::Refuse };
+            crash_point("open.chosen");
+            let opened = Self::open_at(&path, absent, options);
+            let found = layout.prepare_features_db()?;
+            let settled = match &opened {
+                Ok(store) => found.canonicalize().is_ok_and(|found| found == store.path()),
+                Err(OpenError::Storage(StorageError::Moved { .. })) => false,
+                Err(_) => found == path,
+            };
+            if settled {
+                return opened;
+            }
+            if attempts.next().is_none() {
+                return Err(StorageError::Moved { path: path.into() }.into());
+            }
+            path = found;
+        }
     }
 
     /// Imports the list unless there are features, then renames it. The check and the import are

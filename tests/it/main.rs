@@ -34,6 +34,7 @@ mod mcp;
 mod mcp_client;
 mod migration;
 mod moved;
+mod moves;
 mod neighbour;
 mod old_files;
 mod once;

@@ -30,6 +30,10 @@ fn child() {
         "ask_once" => crate::once::ask_once(folder),
         "create_once_until_killed" => crate::once::create_once_until_killed(folder),
         "import" => import(folder),
+        "migrate" => crate::moves::migrate_in_child(folder),
+        "reset" => crate::moves::reset_in_child(folder),
+        "open_once" => crate::moves::open_once(folder),
+        "neighbour" => crate::moves::neighbour(folder),
         "hold_claims" => crate::ownership::hold_claims(folder),
         other => panic!("no role {other}"),
     }

@@ -1,0 +1,252 @@
+//! A database that nobody else has open: what moving, removing and replacing it begin with.
+//!
+//! Three facts together say "nobody". SQLite gives the file's log back and takes the exclusive lock,
+//! which it does not while any other connection is in the log or in a transaction. The system names
+//! no process that has the file open, which also tells of connections that sleep between
+//! transactions where there is no log. And the engine of this process was disposed of before. Until
+//! it ends, whoever opens the file waits or is told that it is busy.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::examine::keep_as_it_is;
+use super::maintenance::{BackupReport, Snapshot, snapshot};
+use super::open::{Opening, Patience, check_sqlite, connect};
+use super::{JournalMode, Location, OpenOptions, fence, holder};
+use crate::crash::crash_point;
+use crate::database::Schema;
+use crate::error::{LockHolder, OpenError, StorageError, is_busy};
+
+/// What a file must be, so that nothing else is moved or removed in its stead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expected {
+    /// A database of this kind, of any age.
+    Schema(Schema),
+    /// A database with these tables among others, or with none at all.
+    Tables(&'static [&'static str]),
+}
+
+/// Why a database could not be had alone. It is as it was.
+#[derive(Debug)]
+pub(crate) enum NotExclusive {
+    /// Somebody has it open: these, as far as the system tells.
+    InUse { by: Vec<LockHolder> },
+    /// It cannot be opened, or is something else.
+    Open(OpenError),
+}
+
+impl<E: Into<OpenError>> From<E> for NotExclusive {
+    fn from(error: E) -> Self {
+        Self::Open(error.into())
+    }
+}
+
+/// A database that this process alone has open; see the module. Dropping it lets others in.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    connection: Connection,
+    location: Location,
+    /// How the file was kept before; alone, it is kept without a log.
+    journal: JournalMode,
+}
+
+/// How long to wait before trying again.
+const RETRY: Duration = Duration::from_millis(5);
+
+impl Exclusive {
+    /// Takes the database for this process alone, trying for as long as `options` wait for locks.
+    pub(crate) fn take(
+        path: &Path,
+        expected: Expected,
+        options: &OpenOptions,
+        pause: fn(Duration),
+    ) -> Result<Self, NotExclusive> {
+        check_sqlite()?;
+        let mut location = Location::resolve(path)?;
+        if let Some(kind) =
+            location.unsafe_file_system().filter(|_| !options.allow_unsafe_file_system)
+        {
+            let path = location.path().to_path_buf();
+            return Err(OpenError::UnsafeFileSystem { path, kind }.into());
+        }
+        location.identify()?;
+        let started = Instant::now();
+        loop {
+            // Before anything is touched, and again when nobody can come in any more.
+            let mut by = holder::with_open(&location);
+            if by.is_empty() {
+                match Self::attempt(&location, expected)? {
+                    Some(taken) => {
+                        by = holder::with_open(&location);
+                        if by.is_empty() {
+                            return Ok(taken);
+                        }
+                        taken.release()?;
+                    }
+                    None => by.extend(holder::of_write_lock(&location)),
+                }
+            }
+            if started.elapsed() >= options.lock_wait {
+                return Err(NotExclusive::InUse { by });
+            }
+            pause(RETRY);
+        }
+    }
+
+    /// `None` where somebody else is in the file.
+    fn attempt(location: &Location, expected: Expected) -> Result<Option<Self>, OpenError> {
+        let connection = connect(location, OpenFlags::empty())?;
+        let patience = Patience { started: Instant::now(), wait: Duration::ZERO, pause: |_| () };
+        let opening = Opening { connection: &connection, location, patience };
+        let fault = |fault: &rusqlite::Error| {
+            OpenError::from(StorageError::from_sqlite(location.path(), fault))
+        };
+        // Who looks and goes again leaves a log that somebody left where it is.
+        let left_behind = location.side_file("-wal").exists();
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_behind)
+            .map_err(|error| fault(&error))?;
+        match opening.recognise(expected) {
+            Err(OpenError::Storage(StorageError::Busy { .. })) => return Ok(None),
+            recognised => recognised?,
+        }
+        match lock_others_out(&connection) {
+            Ok(Some(journal)) if !location.was_moved() => {
+                Ok(Some(Self { connection, location: location.clone(), journal }))
+            }
+            Ok(Some(_)) => Err(StorageError::Moved { path: Arc::clone(location.path()) }.into()),
+            Ok(None) => Ok(None),
+            Err(error) if is_busy(&error) => Ok(None),
+            Err(error) => Err(fault(&error)),
+        }
+    }
+
+    /// Copies the database into a new file, and checks the copy: its findings are none for a sound
+    /// one. The copy has no fence and, where `as_it_was`, the original's journal mode, else it is
+    /// kept without a log.
+    pub(crate) fn copy_to(
+        &self,
+        to: &Path,
+        as_it_was: bool,
+    ) -> Result<(BackupReport, Vec<String>), StorageError> {
+        let log = as_it_was && self.journal == JournalMode::Wal;
+        let finish = |copy: &Connection| {
+            fence::lift(copy)?;
+            if log {
+                copy.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+            }
+            Ok(())
+        };
+        let Snapshot { report, findings } =
+            snapshot(&self.connection, self.location.path(), to, finish)?;
+        Ok((report, findings))
+    }
+
+    /// Refuses every later change of the file, whoever makes it: what it holds will be at `target`,
+    /// seen from the file's folder.
+    pub(crate) fn fence(&self, target: &str) -> Result<(), StorageError> {
+        fence::raise(&self.connection, target).map_err(|error| self.fault(&error))
+    }
+
+    /// Removes the file. What SQLite left beside it is removed first, while nobody can come in: as
+    /// soon as the file is gone, another program may make a new one of that name, and what stands
+    /// beside it then is that program's.
+    pub(crate) fn remove(self) -> Result<(), StorageError> {
+        self.clear_side_files()?;
+        crash_point("remove.side_files");
+        fs::remove_file(self.location.path()).map_err(|error| self.io("removing it", &error))?;
+        crash_point("remove.file");
+        Ok(())
+    }
+
+    /// Puts another file in the place of this one, which is gone then.
+    pub(crate) fn replace_with(self, other: &Path) -> Result<(), StorageError> {
+        self.clear_side_files()?;
+        crash_point("replace.side_files");
+        let to = self.location.path();
+        fs::rename(other, to).map_err(|error| self.io("putting another in its place", &error))?;
+        crash_point("replace.file");
+        Ok(())
+    }
+
+    /// Lets others in, with the file as it was.
+    pub(crate) fn release(self) -> Result<(), StorageError> {
+        fence::lift(&self.connection)
+            .and_then(|()| match self.journal {
+                JournalMode::Wal => {
+                    self.connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+                }
+                JournalMode::Rollback => Ok(()),
+            })
+            .map_err(|error| self.fault(&error))
+    }
+
+    /// The journal is one of finished transactions, since every one of ours has ended; the log went
+    /// when the file was taken.
+    fn clear_side_files(&self) -> Result<(), StorageError> {
+        let memory = "PRAGMA journal_mode = MEMORY";
+        self.connection.query_row(memory, [], |_| Ok(())).map_err(|error| self.fault(&error))?;
+        let log = self.location.side_file("-wal");
+        if log.exists() {
+            let detail = format!("{} came back while the file was locked", log.display());
+            return Err(StorageError::Io { path: Arc::clone(self.location.path()), detail });
+        }
+        for suffix in ["-journal", "-shm"] {
+            match fs::remove_file(self.location.side_file(suffix)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(self.io("removing what lies beside it", &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fault(&self, error: &rusqlite::Error) -> StorageError {
+        StorageError::from_sqlite(self.location.path(), error)
+    }
+
+    fn io(&self, action: &str, error: &std::io::Error) -> StorageError {
+        let detail = format!("{action}: {error}");
+        StorageError::Io { path: Arc::clone(self.location.path()), detail }
+    }
+}
+
+/// Whether the database at `path` is fenced, since its contents are at `to` by now. Looks only.
+pub(crate) fn is_moved_to(
+    path: &Path,
+    to: &Path,
+    options: &OpenOptions,
+    pause: fn(Duration),
+) -> Result<bool, OpenError> {
+    let location = Location::resolve(path)?;
+    let connection = connect(&location, OpenFlags::empty())?;
+    keep_as_it_is(&connection, location.side_file("-wal").exists())
+        .map_err(|error| StorageError::from_sqlite(location.path(), &error))?;
+    let patience = Patience { started: Instant::now(), wait: options.lock_wait, pause };
+    let opening = Opening { connection: &connection, location: &location, patience };
+    let target = opening.retry(|connection| fence::target(connection, &location))?;
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    Ok(target.is_some_and(|target| real(to).is_some() && real(&target) == real(to)))
+}
+
+/// Copies the log back, gives it up, and keeps an exclusive lock for as long as the connection
+/// lives. Gives how the file was kept; `None` where others are in it.
+fn lock_others_out(connection: &Connection) -> rusqlite::Result<Option<JournalMode>> {
+    let mode = |sql| connection.query_row(sql, [], |row| row.get::<_, String>(0));
+    let before = mode("PRAGMA journal_mode")?;
+    mode("PRAGMA locking_mode = EXCLUSIVE")?;
+    if mode("PRAGMA journal_mode = DELETE")? != "delete" {
+        return Ok(None);
+    }
+    // In this locking mode the lock stays when the transaction ends.
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
+    let log = if before == "wal" { JournalMode::Wal } else { JournalMode::Rollback };
+    Ok(Some(log))
+}

@@ -1,0 +1,74 @@
+//! Processes that come in the middle of a migration.
+
+use std::path::Path;
+
+use super::{AtPoint, NAMES, OLD_PLACES, assert_moved, features_project, old_project};
+use crate::support::Child;
+
+/// An opening that has chosen the old path, or has the old file open, while a migration that has seen
+/// nobody goes on to its end.
+#[test]
+fn an_opening_in_the_middle_of_a_migration_ends_up_in_the_new_place_and_makes_nothing_in_the_old_one()
+ {
+    for place in OLD_PLACES {
+        for point in ["open.chosen", "open.connected"] {
+            let project = old_project(place);
+            let migrating = AtPoint::reach("migrate", project.folder(), "migrate.alone", 1);
+            let opening = AtPoint::reach("open_once", project.folder(), point, 1);
+            assert!(migrating.go_on().contains("moved 4"));
+            let said = opening.go_on();
+            assert!(said.contains(&format!("4 in {}", project.database().display())), "{said}");
+            assert_moved(&project, point);
+        }
+    }
+}
+
+/// The body of the child process that opens a project once and says where.
+pub(crate) fn open_once(folder: &Path) {
+    use autoforge_store::{ListFeatures, Store};
+    let store = Store::open_project(folder).unwrap();
+    let count = store.call(ListFeatures).unwrap().len();
+    crate::support::say(&format!("{count} in {}", store.path().display()));
+}
+
+#[test]
+fn an_opening_that_waits_for_a_migration_that_dies_uses_what_it_left() {
+    for point in ["migrate.copied", "migrate.fenced", "migrate.switched", "migrate.removed"] {
+        let project = features_project(".autocoder");
+        let migrating = AtPoint::reach("migrate", project.folder(), point, 1);
+        let mut other = Child::start("open", project.folder());
+        other.tell(project.folder().to_str().unwrap());
+        migrating.kill();
+        let opened = other.hear();
+        assert!(opened.ends_with(&format!(" {}", NAMES.len())), "{point}: {opened}");
+        other.tell("close");
+        assert_eq!(other.hear(), "closed None");
+        drop(project.open());
+        let old = project.folder().join(".autocoder");
+        assert!(project.database().exists() && !old.exists(), "{point}");
+    }
+}
+
+#[test]
+fn of_many_processes_that_migrate_at_once_one_moves_each_file_and_all_that_open_find_it() {
+    for place in OLD_PLACES {
+        let project = old_project(place);
+        let folder = project.folder();
+        let mut moving: Vec<_> = (0..6).map(|_| Child::start("migrate", folder)).collect();
+        let mut opening: Vec<_> = (0..4).map(|_| Child::start("open_once", folder)).collect();
+        let moved: Vec<String> = moving.iter_mut().map(Child::hear).collect();
+        for other in &mut opening {
+            let said = other.hear();
+            assert!(said.starts_with("4 in "), "{said}");
+        }
+        drop((moving, opening));
+        let sum: usize = moved
+            .iter()
+            .filter_map(|line| line.strip_prefix("moved ")?.parse::<usize>().ok())
+            .sum();
+        // An opening may have been in the way of all of them.
+        assert!(sum <= 4, "{moved:?}");
+        super::migrate(&project);
+        assert_moved(&project, place);
+    }
+}
