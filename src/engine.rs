@@ -26,7 +26,8 @@ use rusqlite::Connection;
 
 pub use examine::Examination;
 pub(crate) use examine::examine;
-pub(crate) use exclusive::{Exclusive, Expected, NotExclusive, is_moved_to};
+pub(crate) use exclusive::{Exclusive, Expected, NotExclusive, Source, is_moved_to, nameless};
+pub(crate) use holder::with_open;
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
 pub use location::SQLITE_REQUIRED;
 pub(crate) use location::{FileIdentity, Location};

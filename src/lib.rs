@@ -73,7 +73,8 @@ pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
 pub use project::{LayoutError, LeftFile, MigrationPlan, PlannedMove, ProjectFile, ProjectLayout};
 pub use store::{
     Commits, ImportedBacklog, KeptCopy, LayoutOptions, LeaseKeeper, Migration, Opening, Reply,
-    Reset, ResetPlan, ResetScope, Store, dispose, migrate_layout, reset_project,
+    Reset, ResetPlan, ResetScope, Restoration, Store, dispose, migrate_layout, open_elsewhere,
+    reset_project, restore_features,
 };
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{

@@ -32,7 +32,8 @@ pub use commits::Commits;
 use commits::{EndOfCommits, Told};
 pub use keeper::LeaseKeeper;
 pub use layout::{
-    KeptCopy, LayoutOptions, Migration, Reset, ResetPlan, ResetScope, migrate_layout, reset_project,
+    KeptCopy, LayoutOptions, Migration, Reset, ResetPlan, ResetScope, Restoration, migrate_layout,
+    open_elsewhere, reset_project, restore_features,
 };
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};

@@ -9,7 +9,8 @@ use super::backup::BackupArgs;
 use super::commands::{
     AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, DeleteArgs, DependsArgs,
     EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs, McpConfigArgs,
-    PassArgs, ReadyArgs, ReleaseArgs, ShowArgs, SkipArgs, StatusArgs,
+    MigrateArgs, PassArgs, ReadyArgs, ReleaseArgs, ResetArgs, RestoreArgs, ShowArgs, SkipArgs,
+    StatusArgs,
 };
 use super::exit::EXIT_CODES;
 use crate::FeatureId;
@@ -91,6 +92,12 @@ pub(crate) enum Command {
     Mcp,
     /// Copy the database into a new file, beside running agents, and check the copy.
     Backup(BackupArgs),
+    /// Move a project's files from the place of an older release to `.autoforge/`.
+    Migrate(MigrateArgs),
+    /// Start a project anew: remove its features, after keeping a copy.
+    Reset(ResetArgs),
+    /// Put a copy of the database in its place, after keeping what is there.
+    Restore(RestoreArgs),
     /// Print how to register the MCP server with a client.
     McpConfig(McpConfigArgs),
     /// Show the problem solved: many agents, one of them killed, one backlog, verified.

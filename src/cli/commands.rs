@@ -15,7 +15,10 @@ mod import;
 mod init;
 mod list;
 mod mcp_config;
+mod migrate;
 mod ready;
+mod reset;
+mod restore;
 mod show;
 mod status;
 mod verdict;
@@ -33,7 +36,10 @@ pub(crate) use import::ImportArgs;
 pub(crate) use init::InitArgs;
 pub(crate) use list::ListArgs;
 pub(crate) use mcp_config::McpConfigArgs;
+pub(crate) use migrate::MigrateArgs;
 pub(crate) use ready::{BlockedArgs, ReadyArgs};
+pub(crate) use reset::ResetArgs;
+pub(crate) use restore::RestoreArgs;
 pub(crate) use show::ShowArgs;
 pub(crate) use status::StatusArgs;
 pub(crate) use verdict::{FailArgs, PassArgs, ReleaseArgs, SkipArgs};
@@ -72,6 +78,9 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Export(args) => args,
         Command::Graph(args) => args,
         Command::Backup(args) => args,
+        Command::Migrate(args) => args,
+        Command::Reset(args) => args,
+        Command::Restore(args) => args,
         Command::McpConfig(args) => args,
         Command::Completions(args) => args,
         Command::Mcp | Command::Demo(_) | Command::DemoWorker(_) | Command::Doctor(_) => {

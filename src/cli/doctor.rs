@@ -2,6 +2,7 @@
 //! changed.
 
 mod content;
+mod layout;
 mod library;
 mod place;
 mod users;
@@ -96,7 +97,8 @@ fn look(arguments: &Arguments) -> Result<(Answer, Level), Failed> {
         lock_wait: arguments.lock_wait,
         allow_unsafe_file_system: arguments.allow_unsafe_file_system,
     };
-    let checks = examine(&path, &Content::new(&layout, options));
+    let mut checks = layout::checks(&layout);
+    checks.extend(examine(&path, &Content::new(&layout, options)));
     let worst = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
     let data = json!({
         "database": path.display().to_string(),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::{Error, FeatureId, OpenError, Refusal, StorageError};
+use crate::{Error, FeatureId, LayoutError, OpenError, Refusal, StorageError};
 
 /// The codes as `--help` lists them.
 pub(crate) const EXIT_CODES: &str = "\
@@ -58,6 +58,7 @@ impl Exit {
             "usage"
             | "invalid_input"
             | "invalid_feature"
+            | "same_file"
             | "invalid_answer"
             | "priority_too_low"
             | "depends_on_itself"
@@ -83,7 +84,11 @@ impl Exit {
             | "exhausted"
             | "stale_token"
             | "held_by_other"
-            | "out_of_attempts" => Self::Conflict,
+            | "out_of_attempts"
+            | "in_use"
+            | "running"
+            | "two_places"
+            | "moved_away" => Self::Conflict,
             "nothing_ready" | "all_passing" => Self::NothingReady,
             "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" => Self::Busy,
             "corrupt" | "not_a_database" | "not_a_file" | "foreign_database" => Self::Corrupt,
@@ -179,6 +184,12 @@ impl From<OpenError> for Failed {
     }
 }
 
+impl From<LayoutError> for Failed {
+    fn from(error: LayoutError) -> Self {
+        Self { retryable: error.retryable(), ..Self::new(error.code(), &error) }
+    }
+}
+
 impl From<StorageError> for Failed {
     fn from(fault: StorageError) -> Self {
         Self { retryable: fault.retryable(), ..Self::new(fault.code(), &fault) }
@@ -198,6 +209,7 @@ fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
         "conflict" => format!("`autoforge-store show {id}` tells its revision"),
         "request_changed" => format!("`autoforge-store answer {id}` shows what is asked now"),
         "no_such_dependency" => format!("`autoforge-store depends {id}` shows what it waits for"),
+        "running" => "--force overrides the lock file".into(),
         "unsafe_file_system" => "--allow-unsafe-file-system opens it for this host alone".into(),
         "corrupt" | "not_a_database" | "foreign_database" => {
             "`autoforge-store doctor` looks at it more closely".into()

@@ -6,7 +6,7 @@ use super::args::Arguments;
 use super::exit::Failed;
 use super::locate::Place;
 use super::output::{Note, Output};
-use crate::{OpenOptions, ProjectLayout, Store};
+use crate::{LayoutOptions, OpenOptions, ProjectLayout, Store};
 
 /// What a command needs of the world.
 #[derive(Debug)]
@@ -53,11 +53,7 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn open_folder(&mut self, folder: &Path) -> Result<Store, Failed> {
-        let options = OpenOptions {
-            lock_wait: self.arguments.lock_wait,
-            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
-        };
-        let store = Store::open_project_with(folder, &options)?;
+        let store = Store::open_project_with(folder, &self.opening_options())?;
         self.store = Some(store.clone());
         let opening = store.opening();
         if let Some(imported) = &opening.imported {
@@ -70,7 +66,32 @@ impl<'a> Session<'a> {
         if let Some(problem) = &opening.backlog_problem {
             self.warn(problem.clone());
         }
+        if opening.finished_migration.is_some() {
+            self.hint("a move of the project's files had been cut short, and is finished");
+        }
+        if let Some(problem) = &opening.layout_problem {
+            self.warn(problem.clone());
+        }
         Ok(store)
+    }
+
+    /// How databases are opened.
+    pub(crate) fn opening_options(&self) -> OpenOptions {
+        OpenOptions {
+            lock_wait: self.arguments.lock_wait,
+            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
+        }
+    }
+
+    /// How a project's files are moved or removed. Agents stay for hours, so nobody waits for them as
+    /// for a lock.
+    pub(crate) fn layout_options(&self, force: bool) -> LayoutOptions {
+        let default = LayoutOptions::default();
+        LayoutOptions {
+            force,
+            wait: default.wait.min(self.arguments.lock_wait),
+            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
+        }
     }
 
     pub(crate) fn hint(&mut self, text: impl Into<String>) {

@@ -6,16 +6,18 @@
 //! transactions where there is no log. And the engine of this process was disposed of before. Until
 //! it ends, whoever opens the file waits or is told that it is busy.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::examine::keep_as_it_is;
-use super::maintenance::{BackupReport, Snapshot, snapshot};
+use super::maintenance::{BackupReport, Snapshot, findings, snapshot};
 use super::open::{Opening, Patience, check_sqlite, connect};
 use super::{JournalMode, Location, OpenOptions, fence, holder};
 use crate::crash::crash_point;
@@ -153,34 +155,79 @@ impl Exclusive {
         fence::raise(&self.connection, target).map_err(|error| self.fault(&error))
     }
 
-    /// Removes the file. What SQLite left beside it is removed first, while nobody can come in: as
-    /// soon as the file is gone, another program may make a new one of that name, and what stands
-    /// beside it then is that program's.
-    pub(crate) fn remove(self) -> Result<(), StorageError> {
+    /// The processes that have opened the file since it was taken, as far as the system tells. They
+    /// wait for its lock, or will.
+    pub(crate) fn waiting(&self) -> Vec<LockHolder> {
+        holder::with_open(&self.location)
+    }
+
+    /// Removes the file, and gives the processes that have it open all the same: they came in this
+    /// moment, see what it held, and are refused by SQLite when they write.
+    ///
+    /// What SQLite left beside it is removed first, while nobody can come in: as soon as the file is
+    /// gone, another program may make a new one of that name, and what stands beside it then is that
+    /// program's.
+    pub(crate) fn remove(self) -> Result<Vec<LockHolder>, StorageError> {
         self.clear_side_files()?;
         crash_point("remove.side_files");
         fs::remove_file(self.location.path()).map_err(|error| self.io("removing it", &error))?;
         crash_point("remove.file");
+        Ok(self.waiting())
+    }
+
+    /// Removes the file, unless somebody has opened it since it was taken; it is as it was then.
+    ///
+    /// Where a new file of the name will be made, such a process would find that one's log beside
+    /// the file it has open, and take it for its own. So the name is taken away first, after which
+    /// nobody can come any more, and given back if somebody has come.
+    pub(crate) fn remove_if_alone(self) -> Result<(), NotExclusive> {
+        self.clear_side_files()?;
+        crash_point("remove.side_files");
+        let path = self.location.path();
+        let nameless = self.nameless();
+        fs::rename(path, &nameless).map_err(|error| self.io("renaming it", &error))?;
+        crash_point("remove.renamed");
+        let by = self.waiting();
+        // Where somebody has made a new file meanwhile, nobody gets the old one back.
+        if !by.is_empty() && !path.exists() {
+            fs::rename(&nameless, path).map_err(|error| self.io("renaming it back", &error))?;
+            self.release()?;
+            return Err(NotExclusive::InUse { by });
+        }
+        fs::remove_file(&nameless).map_err(|error| self.io("removing it", &error))?;
+        crash_point("remove.file");
         Ok(())
     }
 
-    /// Puts another file in the place of this one, which is gone then.
-    pub(crate) fn replace_with(self, other: &Path) -> Result<(), StorageError> {
-        self.clear_side_files()?;
-        crash_point("replace.side_files");
-        let to = self.location.path();
-        fs::rename(other, to).map_err(|error| self.io("putting another in its place", &error))?;
-        crash_point("replace.file");
+    fn nameless(&self) -> PathBuf {
+        nameless(self.location.path())
+    }
+
+    /// Gives the file the contents of another database, in one transaction, which is undone by
+    /// whoever opens it next where it is cut short. So the file stays the same one, for those too
+    /// who wait for it.
+    pub(crate) fn overwrite(&mut self, source: &Source) -> Result<(), StorageError> {
+        let Self { connection, location, .. } = self;
+        let fault = |error: &rusqlite::Error| StorageError::from_sqlite(location.path(), error);
+        crash_point("overwrite.begun");
+        let backup = Backup::new(&source.connection, connection).map_err(|error| fault(&error))?;
+        if backup.step(-1).map_err(|error| fault(&error))? != StepResult::Done {
+            let (path, waited) = (Arc::clone(location.path()), Duration::ZERO);
+            return Err(StorageError::Busy { path, waited, holder: None });
+        }
+        drop(backup);
+        crash_point("overwrite.done");
         Ok(())
     }
 
     /// Lets others in, with the file as it was.
     pub(crate) fn release(self) -> Result<(), StorageError> {
-        fence::lift(&self.connection)
+        let mode = |sql| self.connection.query_row(sql, [], |_| Ok(()));
+        // What is changed here can be undone by whoever opens the file next.
+        mode("PRAGMA journal_mode = DELETE")
+            .and_then(|()| fence::lift(&self.connection))
             .and_then(|()| match self.journal {
-                JournalMode::Wal => {
-                    self.connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-                }
+                JournalMode::Wal => mode("PRAGMA journal_mode = WAL"),
                 JournalMode::Rollback => Ok(()),
             })
             .map_err(|error| self.fault(&error))
@@ -217,6 +264,50 @@ impl Exclusive {
     }
 }
 
+/// What a removal that was cut short leaves of a file.
+pub(crate) fn nameless(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".removed-");
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+/// A database to copy from, which others may have open. It is only looked at.
+#[derive(Debug)]
+pub(crate) struct Source {
+    connection: Connection,
+    location: Location,
+}
+
+impl Source {
+    /// Opens what must be that, and reads it as it is now from then on.
+    pub(crate) fn open(
+        path: &Path,
+        expected: Expected,
+        options: &OpenOptions,
+        pause: fn(Duration),
+    ) -> Result<Self, OpenError> {
+        let (connection, location) = look_at(path)?;
+        let patience = Patience { started: Instant::now(), wait: options.lock_wait, pause };
+        let opening = Opening { connection: &connection, location: &location, patience };
+        opening.recognise(expected)?;
+        opening.retry(|connection| {
+            connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1")
+        })?;
+        Ok(Self { connection, location })
+    }
+
+    /// What SQLite finds wrong with it; nothing where it is sound.
+    pub(crate) fn findings(&self) -> Result<Vec<String>, StorageError> {
+        findings(&self.connection)
+            .map_err(|error| StorageError::from_sqlite(self.location.path(), &error))
+    }
+
+    /// Copies it into a new file. The copy has no fence and no log.
+    pub(crate) fn copy_to(&self, to: &Path) -> Result<(), StorageError> {
+        snapshot(&self.connection, self.location.path(), to, fence::lift).map(drop)
+    }
+}
+
 /// Whether the database at `path` is fenced, since its contents are at `to` by now. Looks only.
 pub(crate) fn is_moved_to(
     path: &Path,
@@ -224,15 +315,22 @@ pub(crate) fn is_moved_to(
     options: &OpenOptions,
     pause: fn(Duration),
 ) -> Result<bool, OpenError> {
-    let location = Location::resolve(path)?;
-    let connection = connect(&location, OpenFlags::empty())?;
-    keep_as_it_is(&connection, location.side_file("-wal").exists())
-        .map_err(|error| StorageError::from_sqlite(location.path(), &error))?;
+    let (connection, location) = look_at(path)?;
     let patience = Patience { started: Instant::now(), wait: options.lock_wait, pause };
     let opening = Opening { connection: &connection, location: &location, patience };
     let target = opening.retry(|connection| fence::target(connection, &location))?;
     let real = |path: &Path| fs::canonicalize(path).ok();
     Ok(target.is_some_and(|target| real(to).is_some() && real(&target) == real(to)))
+}
+
+/// A connection that leaves the file and its log as they are.
+fn look_at(path: &Path) -> Result<(Connection, Location), OpenError> {
+    let mut location = Location::resolve(path)?;
+    location.identify()?;
+    let connection = connect(&location, OpenFlags::empty())?;
+    keep_as_it_is(&connection, location.side_file("-wal").exists())
+        .map_err(|error| StorageError::from_sqlite(location.path(), &error))?;
+    Ok((connection, location))
 }
 
 /// Copies the log back, gives it up, and keeps an exclusive lock for as long as the connection

@@ -1,7 +1,7 @@
 //! Who holds a write lock, and who has a file open, as far as the system tells. That somebody is
 //! named may stand in the way of something; that nobody is proves nothing.
 
-use super::Location;
+use super::{FileIdentity, Location};
 use crate::error::LockHolder;
 
 /// The process that holds the write lock of the database, where the system tells.
@@ -17,22 +17,23 @@ pub(super) fn of_write_lock(_location: &Location) -> Option<LockHolder> {
 
 /// The other processes that have the database or a side file of it open, where the system tells.
 #[cfg(target_os = "linux")]
-pub(super) fn with_open(location: &Location) -> Vec<LockHolder> {
+pub(crate) fn with_open(location: &Location) -> Vec<LockHolder> {
     linux::with_open(location)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn with_open(_location: &Location) -> Vec<LockHolder> {
+pub(crate) fn with_open(_location: &Location) -> Vec<LockHolder> {
     Vec::new()
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
-    use super::{Location, LockHolder};
+    use super::{FileIdentity, Location, LockHolder};
 
     /// The byte of the shared-memory file that a writer locks, and the bytes of the database file
     /// that a writer locks where there is no log.
@@ -49,28 +50,30 @@ mod linux {
     }
 
     pub(super) fn with_open(location: &Location) -> Vec<LockHolder> {
+        let Some(name) = location.path().file_name().map(OsStr::to_string_lossy) else {
+            return Vec::new();
+        };
+        let side_files = ["-wal", "-shm", "-journal"].map(|suffix| location.side_file(suffix));
+        let mut files: Vec<FileIdentity> =
+            side_files.iter().filter_map(|path| FileIdentity::at(path)).collect();
+        files.extend(location.identity_now());
         let own = std::process::id();
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-            .filter(|pid| *pid != own && has_open(*pid, location))
+            .filter(|pid| *pid != own && has_open(*pid, &name, &files))
             .map(described)
             .collect()
     }
 
-    /// Only what has our file's name is looked at more closely: a process in another root folder
-    /// may show another path for the file, and looking at what is not ours could hang.
-    fn has_open(pid: u32, location: &Location) -> bool {
-        let files = ["", "-wal", "-shm", "-journal"].map(|suffix| location.side_file(suffix));
-        let same = |link: &Path, file: &Path| {
-            let identity =
-                |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-            identity(file).is_some() && identity(link) == identity(file)
-        };
+    /// Only what is named like our file is looked at more closely, since looking at what is not ours
+    /// could hang. A process in another root folder may show another path for the file, and the name
+    /// of one that was removed has something behind it.
+    fn has_open(pid: u32, name: &str, files: &[FileIdentity]) -> bool {
         let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         open.map(|entry| entry.path()).any(|link| {
             let shown = fs::read_link(&link).unwrap_or_default();
-            let named = files.iter().filter(|file| file.file_name() == shown.file_name());
-            named.into_iter().any(|file| same(&link, file))
+            shown.file_name().is_some_and(|shown| shown.to_string_lossy().contains(name))
+                && FileIdentity::at(&link).is_some_and(|open| files.contains(&open))
         })
     }
 

@@ -80,6 +80,11 @@ impl Location {
         Ok(*self.identity.insert(FileIdentity::of(&metadata)))
     }
 
+    /// Which file was noted; where none was, which one stands there now.
+    pub(super) fn identity_now(&self) -> Option<FileIdentity> {
+        self.identity.or_else(|| FileIdentity::at(&self.path))
+    }
+
     /// Whether another file, or none, stands at the path by now.
     pub(super) fn was_moved(&self) -> bool {
         self.identity.is_some() && FileIdentity::at(&self.path) != self.identity

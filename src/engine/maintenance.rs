@@ -251,13 +251,7 @@ pub(super) fn snapshot(
         .map_err(|error| fault(&error))?;
     debug_assert_eq!(single, "delete");
     finish(&copy).map_err(|error| fault(&error))?;
-    let findings = match integrity(&copy) {
-        // The check itself may not get through what is damaged.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-            vec![error.to_string()]
-        }
-        checked => checked.map_err(|error| fault(&error))?,
-    };
+    let findings = findings(&copy).map_err(|error| fault(&error))?;
     let bytes = size(&copy).map_err(|error| fault(&error))?;
     copy.close().map_err(|(_, error)| fault(&error))?;
     crash_point("copy.checked");
@@ -279,6 +273,16 @@ fn make_new_private_file(path: &Arc<Path>) -> Result<(), StorageError> {
         };
         StorageError::ReadOnly { path: Arc::clone(path), detail }
     })
+}
+
+/// As [`integrity`], which itself may not get through what is damaged.
+pub(super) fn findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    match integrity(connection) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            Ok(vec![error.to_string()])
+        }
+        checked => checked,
+    }
 }
 
 fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {

@@ -248,8 +248,13 @@ impl Opening<'_> {
                 Ok(value) => return Ok(value),
                 Err(fault) if is_busy(&fault) => {
                     let waited = started.elapsed();
+                    let path = Arc::clone(self.location.path());
+                    // Whoever locked it has moved or removed it. Nobody may go on to look at it: a
+                    // log beside it by now is that of another file.
+                    if self.location.was_moved() {
+                        return Err(StorageError::Moved { path }.into());
+                    }
                     if waited >= wait {
-                        let path = Arc::clone(self.location.path());
                         let holder = holder::of_write_lock(self.location);
                         return Err(StorageError::Busy { path, waited, holder }.into());
                     }

@@ -49,8 +49,8 @@ impl ProjectLayout {
     }
 
     /// Where the copy of a database is made before it gets its name.
-    pub(crate) fn unnamed_copy(&self, file: ProjectFile) -> PathBuf {
-        self.in_place(Place::Current).join(format!(".moving-{}", file.name()))
+    pub(crate) fn unnamed_copy(&self, place: Place, file: ProjectFile) -> PathBuf {
+        self.in_place(place).join(format!(".moving-{}", file.name()))
     }
 
     /// Where a file belongs, seen from the folder of an old place.

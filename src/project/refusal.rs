@@ -14,7 +14,7 @@ use crate::error::{LockHolder, OpenError, StorageError};
 #[non_exhaustive]
 pub enum LayoutError {
     /// Somebody has the database open.
-    #[error("{} is open in {}; end that first, nothing was changed", .path.display(), Holders(.by))]
+    #[error("{} is open in {}, and stays as it is; end that first", .path.display(), Holders(.by))]
     InUse {
         /// The database.
         path: PathBuf,
@@ -62,6 +62,12 @@ pub enum LayoutError {
         /// SQLite's words.
         detail: String,
     },
+    /// A database cannot be restored from itself.
+    #[error("{} is the project's own database; name a copy of it", .path.display())]
+    Itself {
+        /// The database.
+        path: PathBuf,
+    },
     /// There is nothing that could be removed or replaced.
     #[error("{} has no database", .folder.display())]
     Nothing {
@@ -84,6 +90,7 @@ impl LayoutError {
             Self::Link { .. } => "link",
             Self::NotOwner { .. } => "not_owner",
             Self::Damaged { .. } => "corrupt",
+            Self::Itself { .. } => "same_file",
             Self::Nothing { .. } => "no_project",
             Self::Open(error) => error.code(),
         }

@@ -6,6 +6,7 @@
 mod copies;
 mod migrate;
 mod reset;
+mod restore;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,10 +18,11 @@ pub use copies::KeptCopy;
 pub(super) use migrate::finish_interrupted;
 pub use migrate::{Migration, migrate_layout};
 pub use reset::{Reset, ResetPlan, ResetScope, reset_project};
+pub use restore::{Restoration, restore_features};
 
 use super::{dispose, has_engine};
 use crate::database::{Database, Features};
-use crate::engine::{Exclusive, Expected, NotExclusive, OpenOptions};
+use crate::engine::{Exclusive, Expected, Location, NotExclusive, OpenOptions, with_open};
 use crate::error::{LockHolder, OpenError, StorageError};
 use crate::project::{LayoutError, ProjectFile, ProjectLayout};
 use crate::sync::sleep;
@@ -50,6 +52,13 @@ impl Default for LayoutOptions {
     }
 }
 
+/// The other processes that have a database or a side file of it open, as far as the system tells:
+/// none where it does not, or where this user may not look into them.
+#[must_use]
+pub fn open_elsewhere(path: impl AsRef<Path>) -> Vec<LockHolder> {
+    Location::resolve(path.as_ref()).map_or_else(|_| Vec::new(), |location| with_open(&location))
+}
+
 impl LayoutOptions {
     fn opening(&self) -> OpenOptions {
         OpenOptions {
@@ -71,6 +80,14 @@ enum OwnEngine {
 /// What `assistant.db` is known by.
 const ASSISTANT_TABLES: &[&str] = &["conversations", "conversation_messages"];
 
+/// What a database of this name must be.
+fn expected(file: ProjectFile) -> Expected {
+    match file {
+        ProjectFile::FeaturesDb => Expected::Schema(Features::SCHEMA),
+        _ => Expected::Tables(ASSISTANT_TABLES),
+    }
+}
+
 /// Takes a database for this process alone.
 fn take(
     file: ProjectFile,
@@ -82,19 +99,19 @@ fn take(
         let by = vec![LockHolder::this_process()];
         return Err(LayoutError::InUse { path: path.to_owned(), by });
     }
-    let expected = match file {
-        ProjectFile::FeaturesDb => Expected::Schema(Features::SCHEMA),
-        _ => Expected::Tables(ASSISTANT_TABLES),
-    };
     let taken = dispose(path)
         .map_err(NotExclusive::Open)
-        .and_then(|_| Exclusive::take(path, expected, &options.opening(), sleep));
-    taken.map_err(|error| match error {
+        .and_then(|_| Exclusive::take(path, expected(file), &options.opening(), sleep));
+    taken.map_err(|error| not_alone(path, error))
+}
+
+fn not_alone(path: &Path, error: NotExclusive) -> LayoutError {
+    match error {
         // Somebody else has moved or removed it in this moment.
-        _ if path.symlink_metadata().is_err() => StorageError::Moved { path: path.into() }.into(),
+        _ if path.symlink_metadata().is_err() => moved(path),
         NotExclusive::InUse { by } => LayoutError::InUse { path: path.to_owned(), by },
         NotExclusive::Open(error) => LayoutError::Open(error),
-    })
+    }
 }
 
 /// The first lock file in the way, unless it is to be overridden.
@@ -105,10 +122,9 @@ fn refuse_running(layout: &ProjectLayout, options: &LayoutOptions) -> Result<(),
     }
 }
 
-/// Removes the copy of a migration that was cut short, whose original is there to be copied again or
-/// which has got its name already.
-fn discard_unnamed_copy(layout: &ProjectLayout, file: ProjectFile) -> Result<(), LayoutError> {
-    let copy = layout.unnamed_copy(file);
+/// Removes a copy that got no name, or the other name of one that has got it. Where it was cut short,
+/// the original is there to be copied again.
+fn discard(copy: &Path) -> Result<(), LayoutError> {
     for suffix in ["", "-journal", "-wal", "-shm"] {
         let mut name = copy.as_os_str().to_owned();
         name.push(suffix);

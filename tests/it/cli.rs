@@ -3,6 +3,7 @@
 
 mod features;
 mod files;
+mod layout;
 mod projects;
 mod questions;
 

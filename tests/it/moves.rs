@@ -6,6 +6,7 @@ mod killed;
 mod neighbour;
 mod refused;
 mod reset;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -26,6 +27,7 @@ use crate::support::{FOLDER, Project, ROLE, eventually, foreign, number, say, te
 pub(crate) use beside::open_once;
 pub(crate) use neighbour::neighbour;
 pub(crate) use reset::reset_in_child;
+pub(crate) use restore::restore_in_child;
 
 /// The places of older releases, seen from the project.
 const OLD_PLACES: [&str; 2] = [".autocoder", "."];
@@ -111,7 +113,10 @@ fn migrate(project: &Project) -> Migration {
 /// The body of the child process that migrates.
 pub(crate) fn migrate_in_child(folder: &Path) {
     match migrate_layout(folder, &LayoutOptions::default()) {
-        Ok(migration) => say(&format!("moved {}", migration.moved.len())),
+        Ok(migration) => {
+            let stranded = if migration.stranded.is_empty() { "" } else { ", stranded others" };
+            say(&format!("moved {}{stranded}", migration.moved.len()));
+        }
         Err(error) => say(&format!("refused: {} {error}", error.code())),
     }
 }
@@ -216,13 +221,16 @@ fn feature_names(store: &Store) -> Vec<String> {
 
 /// What holds of a project whose migration has ended: everything is in one place, nothing is missing.
 fn assert_moved(project: &Project, context: &str) {
-    let layout = ProjectLayout::existing(project.folder()).unwrap();
-    for file in [
-        ProjectFile::FeaturesDb,
-        ProjectFile::AssistantDb,
-        ProjectFile::ProgressCache,
-        ProjectFile::Prompts,
-    ] {
+    use ProjectFile::{AssistantDb, FeaturesDb, ProgressCache, Prompts};
+    assert_in_new_place(project, &[FeaturesDb, AssistantDb, ProgressCache, Prompts], context);
+    let assistant = foreign(&project.folder().join(".autoforge/assistant.db"));
+    assert_sound(&assistant, context);
+    let messages = texts(&assistant, "SELECT content FROM conversation_messages");
+    assert_eq!(messages, ["Hello"], "{context}");
+}
+
+fn assert_in_new_place(project: &Project, files: &[ProjectFile], context: &str) {
+    for file in files {
         let path = project.folder().join(".autoforge").join(file.name());
         assert!(path.exists(), "{context}: {} is missing", path.display());
         for old in OLD_PLACES {
@@ -230,7 +238,7 @@ fn assert_moved(project: &Project, context: &str) {
             assert!(old.symlink_metadata().is_err(), "{context}: {} is there", old.display());
         }
     }
-    assert!(!layout.is_migrating(), "{context}");
+    assert!(!ProjectLayout::existing(project.folder()).unwrap().is_migrating(), "{context}");
     assert!(!project.folder().join(".autocoder").exists(), "{context}");
     let strays: Vec<_> = snapshot(&project.folder().join(".autoforge"))
         .into_keys()
@@ -238,18 +246,13 @@ fn assert_moved(project: &Project, context: &str) {
         .filter(|name| name.contains("moving") || name.ends_with("-journal"))
         .collect();
     assert!(strays.is_empty(), "{context}: {strays:?}");
-    let assistant = foreign(&project.folder().join(".autoforge/assistant.db"));
-    assert_eq!(
-        texts(&assistant, "SELECT content FROM conversation_messages"),
-        ["Hello"],
-        "{context}"
-    );
-    let features = project.foreign();
-    for file in [&features, &assistant] {
-        assert_eq!(text(file, "PRAGMA integrity_check"), "ok", "{context}");
-        let fences = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'autoforge_store_moved%'";
-        assert_eq!(number(file, fences), 0, "{context}");
-    }
+    assert_sound(&project.foreign(), context);
+}
+
+fn assert_sound(file: &Connection, context: &str) {
+    assert_eq!(text(file, "PRAGMA integrity_check"), "ok", "{context}");
+    let fences = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'autoforge_store_moved%'";
+    assert_eq!(number(file, fences), 0, "{context}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn child() {
         "create_once_until_killed" => crate::once::create_once_until_killed(folder),
         "import" => import(folder),
         "migrate" => crate::moves::migrate_in_child(folder),
+        "restore" => crate::moves::restore_in_child(folder),
         "reset" => crate::moves::reset_in_child(folder),
         "open_once" => crate::moves::open_once(folder),
         "neighbour" => crate::moves::neighbour(folder),

@@ -1,5 +1,7 @@
 //! `status`.
 
+use std::path::Path;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -9,10 +11,14 @@ use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
 use crate::cli::view::ids_text;
-use crate::{BoardEntry, GetBoard, GetGraph, GetStats, Graph, Stats};
+use crate::{
+    BoardEntry, GetBoard, GetGraph, GetStats, Graph, LayoutError, ProjectFile, ProjectLayout, Stats,
+};
 
 /// How many signs the bar of progress is wide.
 const BAR: u64 = 30;
+const OLD_PLACE: &str = "the database lies in the place of an older release; `autoforge-store migrate` \
+                         moves it to .autoforge/";
 
 /// Options of `status`.
 #[derive(Debug, Args)]
@@ -27,6 +33,13 @@ impl Task for StatusArgs {
         for warning in flaws(&store.call(GetGraph)?) {
             session.warn(warning);
         }
+        for problem in two_places(&place.folder)? {
+            session.warn(problem);
+        }
+        let old = is_old(store.path(), &place.folder)?;
+        if old {
+            session.hint(OLD_PLACE);
+        }
         let ready = board.pending.iter().filter(|entry| entry.blocked_by.is_empty()).count();
         let open = [&board.pending, &board.in_progress, &board.needs_human_input];
         let blocked = open.into_iter().flatten().filter(|e| !e.blocked_by.is_empty()).count();
@@ -34,6 +47,7 @@ impl Task for StatusArgs {
             "project": place.folder.display().to_string(),
             "database": store.path().display().to_string(),
             "found_by": place.found.as_str(),
+            "old_layout": old,
             "passing": stats.passing,
             "in_progress": stats.in_progress,
             "needs_human_input": stats.needs_human_input,
@@ -62,6 +76,19 @@ impl Task for StatusArgs {
             .section("being worked on", &["ID", "Name"], rows(&board.in_progress));
         Ok(Answer::new(data, page))
     }
+}
+
+/// Whether the database lies where older releases had it.
+fn is_old(database: &Path, folder: &Path) -> Result<bool, Failed> {
+    let current = ProjectLayout::existing(folder)?.current(ProjectFile::FeaturesDb);
+    Ok(current.canonicalize().map_or(true, |current| current != database))
+}
+
+/// Databases that nobody looks at, since there is another one of the name.
+fn two_places(folder: &Path) -> Result<Vec<String>, Failed> {
+    let plan = ProjectLayout::existing(folder)?.plan_migration();
+    let twice = |problem: &&LayoutError| matches!(problem, LayoutError::TwoPlaces { .. });
+    Ok(plan.problems.iter().filter(twice).map(ToString::to_string).collect())
 }
 
 /// What keeps features from ever becoming ready.

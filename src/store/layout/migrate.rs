@@ -7,14 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    LayoutOptions, OwnEngine, damaged, discard_unnamed_copy, is_strangers, moved, refuse_running,
-    release, take,
+    LayoutOptions, OwnEngine, damaged, discard, is_strangers, moved, refuse_running, release, take,
 };
 use crate::crash::crash_point;
 use crate::engine::{Exclusive, OpenOptions, is_moved_to};
-use crate::error::OpenError;
+use crate::error::{LockHolder, OpenError};
 use crate::project::{
-    LayoutError, LeftFile, MigrationPlan, PlannedMove, ProjectFile, ProjectLayout, Renamed,
+    LayoutError, LeftFile, MigrationPlan, Place, PlannedMove, ProjectFile, ProjectLayout, Renamed,
     give_to_owner_of, rename_to_free, sync_folder,
 };
 use crate::sync::sleep;
@@ -30,6 +29,9 @@ pub struct Migration {
     pub removed: Vec<PathBuf>,
     /// An earlier migration had been cut short, and this one has finished it.
     pub resumed: bool,
+    /// Processes that opened a database in the very moment in which it was moved, as far as the
+    /// system tells. They see what it held then, and cannot write: start them anew.
+    pub stranded: Vec<LockHolder>,
 }
 
 /// Moves the files of a project from `.autocoder/` or from its folder to `.autoforge/`, where
@@ -131,17 +133,23 @@ fn migrate(
         return Ok(migration);
     }
     begin(layout)?;
-    if let Err(error) = copy_all(layout, &moving) {
+    if let Err(error) = copy_all(layout, &moving).and_then(|()| refuse_waiting(&moving)) {
         give_up(layout, moving, plan.interrupted);
         return Err(error);
     }
-    crash_point("migrate.copied");
-    for Moving { planned, original } in moving {
-        switch(layout, planned, original)?;
+    let mut moving = moving.into_iter();
+    while let Some(Moving { planned, original }) = moving.next() {
+        match switch(layout, planned, original) {
+            Ok(stranded) => migration.stranded.extend(stranded),
+            Err(error) => {
+                release(moving.map(|moving| moving.original));
+                return Err(error);
+            }
+        }
         migration.moved.push(planned.clone());
     }
     for (path, original) in leftovers {
-        original.remove()?;
+        migration.stranded.extend(original.remove()?);
         sync_parent(&path)?;
         migration.removed.push(path);
     }
@@ -208,8 +216,8 @@ fn begin(layout: &ProjectLayout) -> Result<(), LayoutError> {
 /// All copies are made and checked before any gets its name.
 fn copy_all(layout: &ProjectLayout, moving: &[Moving<'_>]) -> Result<(), LayoutError> {
     for Moving { planned, original } in moving {
-        discard_unnamed_copy(layout, planned.file)?;
-        let copy = layout.unnamed_copy(planned.file);
+        let copy = layout.unnamed_copy(Place::Current, planned.file);
+        discard(&copy)?;
         let (_, findings) = original.copy_to(&copy, true)?;
         if !findings.is_empty() {
             return Err(damaged(&planned.from, &findings));
@@ -219,10 +227,22 @@ fn copy_all(layout: &ProjectLayout, moving: &[Moving<'_>]) -> Result<(), LayoutE
     Ok(())
 }
 
+/// Whoever has opened an original since it was taken would be left behind with it.
+fn refuse_waiting(moving: &[Moving<'_>]) -> Result<(), LayoutError> {
+    crash_point("migrate.copied");
+    for Moving { planned, original } in moving {
+        let by = original.waiting();
+        if !by.is_empty() {
+            return Err(LayoutError::InUse { path: planned.from.clone(), by });
+        }
+    }
+    Ok(())
+}
+
 /// Nothing has been switched yet, so everything is put back.
 fn give_up(layout: &ProjectLayout, moving: Vec<Moving<'_>>, interrupted: bool) {
     for Moving { planned, .. } in &moving {
-        if let Err(error) = discard_unnamed_copy(layout, planned.file) {
+        if let Err(error) = discard(&layout.unnamed_copy(Place::Current, planned.file)) {
             tracing::warn!(%error, "a copy stays, which the next migration makes again");
         }
     }
@@ -236,9 +256,9 @@ fn switch(
     layout: &ProjectLayout,
     planned: &PlannedMove,
     original: Exclusive,
-) -> Result<(), LayoutError> {
+) -> Result<Vec<LockHolder>, LayoutError> {
     let PlannedMove { file, from, to } = planned;
-    let copy = layout.unnamed_copy(*file);
+    let copy = layout.unnamed_copy(Place::Current, *file);
     let fenced = original.fence(&layout.current_seen_from(from, *file));
     crash_point("migrate.fenced");
     let renamed = fenced.map_err(Into::into).and_then(|()| Ok(rename_to_free(&copy, to)?));
@@ -246,10 +266,10 @@ fn switch(
         Ok(Renamed::Done) => {
             sync_parent(to)?;
             crash_point("migrate.switched");
-            original.remove()?;
+            let stranded = original.remove()?;
             sync_parent(from)?;
             crash_point("migrate.removed");
-            return Ok(());
+            return Ok(stranded);
         }
         Ok(Renamed::Taken) => {
             LayoutError::TwoPlaces { file: *file, used: to.clone(), other: from.clone() }
@@ -282,9 +302,9 @@ fn move_plain_files(plan: &MigrationPlan, migration: &mut Migration) -> Result<(
 
 fn end(layout: &ProjectLayout, migration: &mut Migration) -> Result<(), LayoutError> {
     for file in ProjectFile::ALL.into_iter().filter(|file| file.is_database()) {
-        let copy = layout.unnamed_copy(file);
+        let copy = layout.unnamed_copy(Place::Current, file);
         if layout.current(file).exists() {
-            discard_unnamed_copy(layout, file)?;
+            discard(&copy)?;
         } else if copy.exists() {
             let reason = "a copy that was being made of a database that is gone".to_owned();
             migration.left.push(LeftFile { path: copy, reason });

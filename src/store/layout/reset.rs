@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::copies::{self, Held, KeptCopy};
 use super::{
-    LayoutOptions, OwnEngine, discard_unnamed_copy, is_strangers, refuse_running, release, take,
+    LayoutOptions, OwnEngine, discard, is_strangers, not_alone, refuse_running, release, take,
 };
 use crate::crash::crash_point;
+use crate::engine::nameless;
 use crate::project::{
     LayoutError, LeftFile, Place, ProjectFile, ProjectLayout, Renamed, rename_to_free, sync_folder,
 };
@@ -96,12 +97,12 @@ pub fn reset_project(
     };
     let mut removed = Vec::new();
     for Held { path, original, .. } in held {
-        original.remove()?;
+        original.remove_if_alone().map_err(|error| not_alone(&path, error))?;
         sync_folder(path.parent().unwrap_or(&path))?;
         removed.push(path);
     }
     put_caches_away(caches, &backup, &mut removed, &mut left)?;
-    forget_migration(&layout, scope)?;
+    forget_unfinished(&layout, scope)?;
     crash_point("reset.done");
     let backlog = layout.legacy_backlog();
     let legacy_backlog = backlog.exists().then_some(backlog);
@@ -181,13 +182,16 @@ fn put_caches_away(
     Ok(())
 }
 
-/// What was on its way is gone with the rest.
-fn forget_migration(layout: &ProjectLayout, scope: ResetScope) -> Result<(), LayoutError> {
-    if !layout.is_migrating() {
-        return Ok(());
-    }
+/// What earlier attempts to move or remove these databases have left is gone with them.
+fn forget_unfinished(layout: &ProjectLayout, scope: ResetScope) -> Result<(), LayoutError> {
     for file in scope.databases() {
-        discard_unnamed_copy(layout, *file)?;
+        for place in Place::ALL {
+            discard(&nameless(&layout.at(place, *file)))?;
+        }
+        discard(&layout.unnamed_copy(Place::Current, *file))?;
     }
-    Ok(layout.unmark()?)
+    if layout.is_migrating() {
+        layout.unmark()?;
+    }
+    Ok(())
 }

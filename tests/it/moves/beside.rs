@@ -2,24 +2,52 @@
 
 use std::path::Path;
 
-use super::{AtPoint, NAMES, OLD_PLACES, assert_moved, features_project, old_project};
+use super::neighbour::{KINDS, ask, start};
+use super::{
+    AtPoint, NAMES, OLD_PLACES, assert_moved, feature_names, features_project, old_project,
+};
 use crate::support::Child;
 
-/// An opening that has chosen the old path, or has the old file open, while a migration that has seen
-/// nobody goes on to its end.
+/// An opening that has chosen the old path, or has the old file open, when a migration that saw nobody
+/// goes on to its end.
 #[test]
 fn an_opening_in_the_middle_of_a_migration_ends_up_in_the_new_place_and_makes_nothing_in_the_old_one()
  {
     for place in OLD_PLACES {
         for point in ["open.chosen", "open.connected"] {
-            let project = old_project(place);
-            let migrating = AtPoint::reach("migrate", project.folder(), "migrate.alone", 1);
+            let project = features_project(place);
+            let migrating = AtPoint::reach("migrate", project.folder(), "migrate.fenced", 1);
             let opening = AtPoint::reach("open_once", project.folder(), point, 1);
-            assert!(migrating.go_on().contains("moved 4"));
+            let moved = migrating.go_on();
+            assert!(moved.contains("moved 1"), "{moved}");
+            assert_eq!(moved.contains("stranded"), point == "open.connected", "{moved}");
             let said = opening.go_on();
             assert!(said.contains(&format!("4 in {}", project.database().display())), "{said}");
-            assert_moved(&project, point);
+            for old in OLD_PLACES {
+                let old = project.folder().join(old).join("features.db");
+                assert!(!old.exists(), "{point}: {}", old.display());
+            }
         }
+    }
+}
+
+#[test]
+fn whoever_comes_before_the_point_of_no_return_keeps_the_database_in_its_place() {
+    for (kind, place) in KINDS {
+        let project = features_project(place);
+        let Some(mut other) = start(kind, project.folder()) else { continue };
+        ask(&mut other, "find");
+        let migrating = AtPoint::reach("migrate", project.folder(), "migrate.copied", 1);
+        assert_eq!(ask(&mut other, "open"), "opened");
+        other.tell("write waited");
+        let refused = migrating.go_on();
+        assert!(refused.contains(&format!("process {}", other.id())), "{refused}");
+        assert_eq!(other.hear(), "written");
+        ask(&mut other, "close");
+        assert!(!project.database().exists());
+        assert!(!project.folder().join(".autoforge/.moving-features.db").exists());
+        super::migrate(&project);
+        assert_eq!(feature_names(&project.open()).last().unwrap(), "waited");
     }
 }
 
@@ -64,7 +92,7 @@ fn of_many_processes_that_migrate_at_once_one_moves_each_file_and_all_that_open_
         drop((moving, opening));
         let sum: usize = moved
             .iter()
-            .filter_map(|line| line.strip_prefix("moved ")?.parse::<usize>().ok())
+            .filter_map(|line| line.strip_prefix("moved ")?.get(..1)?.parse::<usize>().ok())
             .sum();
         // An opening may have been in the way of all of them.
         assert!(sum <= 4, "{moved:?}");

@@ -3,12 +3,12 @@
 use std::os::unix::process::ExitStatusExt;
 
 use autoforge_store::testing::CrashPlan;
-use autoforge_store::{LayoutError, LayoutOptions, ProjectLayout, migrate_layout};
+use autoforge_store::{LayoutError, LayoutOptions, ProjectFile, ProjectLayout, migrate_layout};
 
 use super::neighbour::{KINDS, ask, found, start};
 use super::{
-    AtPoint, NAMES, OLD_PLACES, assert_moved, feature_names, features_project, insert, migrate,
-    old_project, planned, points,
+    AtPoint, NAMES, OLD_PLACES, assert_in_new_place, assert_moved, feature_names, features_project,
+    insert, migrate, old_project, planned, points,
 };
 use crate::support::{Project, foreign, text, texts};
 
@@ -20,18 +20,26 @@ pub(super) fn killed_at(project: Project, point: &str, nth: usize) -> Project {
     project
 }
 
-fn for_each_point(body: impl Fn(Project, &str)) {
-    for place in OLD_PLACES {
-        for (point, nth) in points("migrate", old_project(place).folder()) {
+/// Once with all that a project has, once with the features alone, after a kill at each point.
+fn for_each_point(body: impl Fn(Project, &dyn Fn(&Project), &str)) {
+    let whole = |context: &str, project: &Project| assert_moved(project, context);
+    let features = |context: &str, project: &Project| {
+        assert_in_new_place(project, &[ProjectFile::FeaturesDb], context);
+    };
+    let kinds: [(&str, fn(&str) -> Project, &dyn Fn(&str, &Project)); 2] =
+        [(".autocoder", old_project, &whole), (".", features_project, &features)];
+    for (place, make, moved) in kinds {
+        for (point, nth) in points("migrate", make(place).folder()) {
             let context = format!("{place}, killed at {point} {nth}");
-            body(killed_at(old_project(place), &point, nth), &context);
+            let project = killed_at(make(place), &point, nth);
+            body(project, &|project| moved(&context, project), &context);
         }
     }
 }
 
 #[test]
 fn wherever_a_migration_is_killed_one_complete_database_is_found_and_only_that_one_takes_writes() {
-    for_each_point(|project, context| {
+    for_each_point(|project, _, context| {
         let found = found(project.folder());
         let all = ["features.db", ".autocoder/features.db", ".autoforge/features.db"];
         for path in all.map(|name| project.folder().join(name)) {
@@ -53,7 +61,7 @@ fn wherever_a_migration_is_killed_one_complete_database_is_found_and_only_that_o
 
 #[test]
 fn wherever_a_migration_is_killed_the_next_opening_finishes_it() {
-    for_each_point(|project, context| {
+    for_each_point(|project, assert_moved, context| {
         let marked = ProjectLayout::existing(project.folder()).unwrap().is_migrating();
         let store = project.open();
         let opening = store.opening();
@@ -62,17 +70,17 @@ fn wherever_a_migration_is_killed_the_next_opening_finishes_it() {
         assert_eq!(feature_names(&store), NAMES, "{context}");
         store.close();
         if marked {
-            assert_moved(&project, context);
+            assert_moved(&project);
         }
     });
 }
 
 #[test]
 fn wherever_a_migration_is_killed_another_one_finishes_it() {
-    for_each_point(|project, context| {
+    for_each_point(|project, assert_moved, context| {
         let marked = ProjectLayout::existing(project.folder()).unwrap().is_migrating();
         assert_eq!(migrate(&project).resumed, marked, "{context}");
-        assert_moved(&project, context);
+        assert_moved(&project);
         assert_eq!(feature_names(&project.open()), NAMES, "{context}");
     });
 }

@@ -9,10 +9,10 @@ use autoforge_store::{
     LayoutError, LayoutOptions, ProjectLayout, Reset, ResetScope, Store, reset_project,
 };
 
-use super::neighbour::found;
+use super::neighbour::{KINDS, ask, found, start};
 use super::{
-    NAMES, OLD_PLACES, feature_names, features_project, fill, insert, mode, old_project, planned,
-    points, snapshot,
+    AtPoint, NAMES, OLD_PLACES, feature_names, features_project, fill, insert, mode, old_project,
+    planned, points, snapshot,
 };
 use crate::support::{Child, Project, create, foreign, say, text, texts};
 
@@ -22,8 +22,10 @@ fn reset(project: &Project, scope: ResetScope) -> Reset {
 
 /// The body of the child process that resets everything.
 pub(crate) fn reset_in_child(folder: &Path) {
-    let reset = reset_project(folder, ResetScope::Everything, &LayoutOptions::default());
-    say(&format!("removed {}", reset.unwrap().removed.len()));
+    match reset_project(folder, ResetScope::Everything, &LayoutOptions::default()) {
+        Ok(reset) => say(&format!("removed {}", reset.removed.len())),
+        Err(error) => say(&format!("refused: {error}")),
+    }
 }
 
 fn names_in(path: &Path) -> Vec<String> {
@@ -186,6 +188,27 @@ fn a_reset_is_refused_while_somebody_is_connected_whether_or_not_it_is_forced() 
         }
         assert_eq!(kept(&project).len(), 0);
         assert_eq!(names_in(&project.database()).last().unwrap(), "of .autoforge");
+    }
+}
+
+/// It opens the file when the reset has seen nobody, and waits for its lock.
+#[test]
+fn whoever_opens_the_database_in_the_last_moment_keeps_it() {
+    for (kind, _) in KINDS {
+        for point in ["keep.named", "remove.side_files"] {
+            let project = features_project(".autoforge");
+            let Some(mut other) = start(kind, project.folder()) else { continue };
+            ask(&mut other, "find");
+            let resetting = AtPoint::reach("reset", project.folder(), point, 1);
+            assert_eq!(ask(&mut other, "open"), "opened");
+            other.tell("write waited");
+            let refused = resetting.go_on();
+            assert!(refused.contains(&format!("process {}", other.id())), "{refused}");
+            assert_eq!(other.hear(), "written");
+            ask(&mut other, "close");
+            let names = feature_names(&project.open());
+            assert_eq!(names.last().unwrap(), "waited", "{kind}, {point}");
+        }
     }
 }
 
