@@ -36,7 +36,7 @@ const NAMES: [&str; 4] = ["Log in", "Log out", "Pay", "In the log"];
 
 /// A project that has features in that place, and nothing else.
 fn features_project(place: &str) -> Project {
-    let project = Project::new();
+    let project = Project::in_memory();
     let folder = project.folder().join(place);
     std::fs::create_dir_all(&folder).unwrap();
     fill(&folder.join("features.db"));

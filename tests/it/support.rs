@@ -32,7 +32,17 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn new() -> Self {
-        let temporary = tempfile::tempdir().unwrap();
+        Self::below(tempfile::tempdir().unwrap())
+    }
+
+    /// In memory, where the system has a file system there: the end of a process loses nothing of
+    /// that, and a test that kills at every step need not wait for the disk.
+    pub(crate) fn in_memory() -> Self {
+        let in_memory = tempfile::tempdir_in("/dev/shm");
+        Self::below(in_memory.or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn below(temporary: TempDir) -> Self {
         let folder = temporary.path().canonicalize().unwrap().join("project");
         std::fs::create_dir(&folder).unwrap();
         Self { _temporary: temporary, folder }

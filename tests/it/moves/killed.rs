@@ -20,26 +20,46 @@ pub(super) fn killed_at(project: Project, point: &str, nth: usize) -> Project {
     project
 }
 
-/// Once with all that a project has, once with the features alone, after a kill at each point.
-fn for_each_point(body: impl Fn(Project, &dyn Fn(&Project), &str)) {
-    let whole = |context: &str, project: &Project| assert_moved(project, context);
-    let features = |context: &str, project: &Project| {
-        assert_in_new_place(project, &[ProjectFile::FeaturesDb], context);
-    };
-    let kinds: [(&str, fn(&str) -> Project, &dyn Fn(&str, &Project)); 2] =
-        [(".autocoder", old_project, &whole), (".", features_project, &features)];
-    for (place, make, moved) in kinds {
-        for (point, nth) in points("migrate", make(place).folder()) {
-            let context = format!("{place}, killed at {point} {nth}");
-            let project = killed_at(make(place), &point, nth);
-            body(project, &|project| moved(&context, project), &context);
+/// A project after a kill.
+struct Killed {
+    project: Project,
+    /// For messages.
+    context: String,
+    /// The migration had begun, and had not ended.
+    unfinished: bool,
+    /// It has all that a project has, else the features alone.
+    whole: bool,
+}
+
+impl Killed {
+    fn assert_moved(&self) {
+        if self.whole {
+            assert_moved(&self.project, &self.context);
+        } else {
+            assert_in_new_place(&self.project, &[ProjectFile::FeaturesDb], &self.context);
+        }
+    }
+}
+
+fn for_each_point(body: impl Fn(&Killed)) {
+    for whole in [true, false] {
+        let make = || if whole { old_project(".autocoder") } else { features_project(".") };
+        let points = points("migrate", make().folder());
+        let begun = points.iter().position(|(point, _)| point == "migrate.marked").unwrap();
+        for (at, (point, nth)) in points.iter().enumerate() {
+            body(&Killed {
+                project: killed_at(make(), point, *nth),
+                context: format!("killed at {point} {nth}"),
+                unfinished: at >= begun && point != "migrate.unmarked",
+                whole,
+            });
         }
     }
 }
 
 #[test]
 fn wherever_a_migration_is_killed_one_complete_database_is_found_and_only_that_one_takes_writes() {
-    for_each_point(|project, _, context| {
+    for_each_point(|Killed { project, context, .. }| {
         let found = found(project.folder());
         let all = ["features.db", ".autocoder/features.db", ".autoforge/features.db"];
         for path in all.map(|name| project.folder().join(name)) {
@@ -61,26 +81,26 @@ fn wherever_a_migration_is_killed_one_complete_database_is_found_and_only_that_o
 
 #[test]
 fn wherever_a_migration_is_killed_the_next_opening_finishes_it() {
-    for_each_point(|project, assert_moved, context| {
-        let marked = ProjectLayout::existing(project.folder()).unwrap().is_migrating();
+    for_each_point(|killed| {
+        let Killed { project, context, unfinished, .. } = killed;
         let store = project.open();
         let opening = store.opening();
         assert_eq!(opening.layout_problem, None, "{context}");
-        assert_eq!(opening.finished_migration.is_some(), marked, "{context}");
+        assert_eq!(opening.finished_migration.is_some(), *unfinished, "{context}");
         assert_eq!(feature_names(&store), NAMES, "{context}");
         store.close();
-        if marked {
-            assert_moved(&project);
+        if *unfinished {
+            killed.assert_moved();
         }
     });
 }
 
 #[test]
 fn wherever_a_migration_is_killed_another_one_finishes_it() {
-    for_each_point(|project, assert_moved, context| {
-        let marked = ProjectLayout::existing(project.folder()).unwrap().is_migrating();
-        assert_eq!(migrate(&project).resumed, marked, "{context}");
-        assert_moved(&project);
+    for_each_point(|killed| {
+        let Killed { project, context, unfinished, .. } = killed;
+        assert_eq!(migrate(project).resumed, *unfinished, "{context}");
+        killed.assert_moved();
         assert_eq!(feature_names(&project.open()), NAMES, "{context}");
     });
 }

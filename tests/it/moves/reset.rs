@@ -139,12 +139,14 @@ fn wherever_a_reset_is_killed_it_left_the_old_project_or_a_new_one_with_its_copi
         let output = planned("reset", project.folder(), &plan).output().unwrap();
         assert_eq!(output.status.signal(), Some(9), "{context}: {output:?}");
         let found = found(project.folder());
+        for backup in kept(&project) {
+            assert_eq!(names_in(&backup.join("features.db")), whole, "{context}");
+            assert_eq!(names_in(&backup.join("from-root/features.db")), NAMES, "{context}");
+        }
         if found.exists() {
             assert_eq!(names_in(&found), whole, "{context}: it is the one that was used");
         } else {
-            let [backup] = kept(&project).try_into().unwrap();
-            assert_eq!(names_in(&backup.join("features.db")), whole, "{context}");
-            assert_eq!(names_in(&backup.join("from-root/features.db")), NAMES, "{context}");
+            assert_eq!(kept(&project).len(), 1, "{context}");
         }
         // Whatever is left can be reset again, and the project goes on anew.
         match reset_project(project.folder(), ResetScope::Everything, &LayoutOptions::default()) {
