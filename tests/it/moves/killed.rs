@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 
 use autoforge_store::testing::CrashPlan;
-use autoforge_store::{LayoutError, LayoutOptions, ProjectFile, ProjectLayout, migrate_layout};
+use autoforge_store::{LayoutError, LayoutOptions, ProjectFile, migrate_layout};
 
 use super::neighbour::{KINDS, ask, found, start};
 use super::{
