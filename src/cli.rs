@@ -40,7 +40,9 @@ pub enum Invocation {
 pub fn parse() -> Invocation {
     let arguments = Arguments::parse();
     match arguments.command {
-        Command::Mcp => Invocation::Serve(ServeOptions { project_dir: arguments.dir }),
+        Command::Mcp(serve) => {
+            Invocation::Serve(ServeOptions { project_dir: arguments.dir, ..serve })
+        }
         _ => Invocation::Command(Box::new(arguments)),
     }
 }

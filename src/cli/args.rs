@@ -12,10 +12,13 @@ use super::commands::{
     PassArgs, ReadyArgs, ReleaseArgs, ShowArgs, SkipArgs, StatusArgs,
 };
 use super::exit::EXIT_CODES;
-use crate::FeatureId;
+use crate::{FeatureId, FenceToken};
 
 /// Above the options that every command has.
 const COMMON: &str = "Common options";
+
+/// Renewals need some room.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// Storage that lets many AI coding agents work on one project at once.
 #[derive(Debug, Parser)]
@@ -40,10 +43,29 @@ pub struct Arguments {
 }
 
 /// How the MCP server is started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ServeOptions {
     /// The project's folder; `None` means `$PROJECT_DIR`, else the current folder.
+    #[arg(skip)]
     pub project_dir: Option<PathBuf>,
+    /// What the agent is called in the history, and as the owner of claims. Default: the name that
+    /// its client gives.
+    #[arg(long, env = "AUTOFORGE_AGENT", value_name = "NAME", value_parser = parse_name)]
+    pub agent: Option<String>,
+    /// Which run of the agent this is, so that `log` and `undo` find its changes together. Default:
+    /// one made of the time and the process number.
+    #[arg(long, env = "AUTOFORGE_SESSION", value_name = "NAME", value_parser = parse_name)]
+    pub session: Option<String>,
+    /// Claim features for this agent alone, for so long unless the server renews it, which it does by
+    /// itself: `90`, `90s`, `30m`, `2h`. The claims end with the server, also if it is killed.
+    /// Without it, claims belong to nobody until somebody releases them.
+    #[arg(long, env = "AUTOFORGE_LEASE", value_name = "DURATION", value_parser = parse_lease)]
+    pub lease: Option<Duration>,
+    /// A claim that was taken for this agent, and that somebody else keeps alive: FEATURE=TOKEN. May
+    /// be given more than once, or as a list with commas.
+    #[arg(long = "claim", env = "AUTOFORGE_CLAIMS", value_name = "FEATURE=TOKEN",
+        value_delimiter = ',', value_parser = parse_claim)]
+    pub claims: Vec<(FeatureId, FenceToken)>,
 }
 
 /// What to do.
@@ -88,7 +110,7 @@ pub(crate) enum Command {
     /// Print the dependency graph.
     Graph(GraphArgs),
     /// Serve MCP over stdin and stdout, for agents.
-    Mcp,
+    Mcp(ServeOptions),
     /// Copy the database into a new file, beside running agents, and check the copy.
     Backup(BackupArgs),
     /// Print how to register the MCP server with a client.
@@ -129,6 +151,9 @@ pub(crate) struct DemoWorkerArgs {
     /// The project's folder.
     #[arg(long)]
     pub(crate) project: PathBuf,
+    /// What it is called.
+    #[arg(long)]
+    pub(crate) name: String,
     /// Chance's beginning.
     #[arg(long)]
     pub(crate) seed: u64,
@@ -142,6 +167,40 @@ pub(crate) struct DoctorArgs {}
 pub(crate) fn parse_id(text: &str) -> Result<FeatureId, String> {
     let number = text.strip_prefix('#').unwrap_or(text).parse::<i64>();
     number.map(FeatureId::from).map_err(|_| "the number of a feature is a whole number".to_owned())
+}
+
+/// What an agent or a session is called.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err("a name has to be visible".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A lease: a number of seconds, or one with `s`, `m`, `h` or `d` behind it.
+pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        Some(number) => (number, text.get(number.len()..).unwrap_or_default()),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => 1.0,
+    };
+    let length = number.parse::<f64>().ok().map(|number| number * seconds);
+    let length = length.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    length
+        .filter(|length| *length >= SHORTEST_LEASE)
+        .ok_or_else(|| "a lease is at least 1s; write it like 90s, 30m or 2h".to_owned())
+}
+
+fn parse_claim(text: &str) -> Result<(FeatureId, FenceToken), String> {
+    let numbers = text.split_once('=').and_then(|(feature, token)| {
+        Some((parse_id(feature).ok()?, token.parse::<i64>().ok()?.into()))
+    });
+    numbers.ok_or_else(|| "a claim is FEATURE=TOKEN, two whole numbers".to_owned())
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

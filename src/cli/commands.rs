@@ -74,7 +74,7 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Backup(args) => args,
         Command::McpConfig(args) => args,
         Command::Completions(args) => args,
-        Command::Mcp | Command::Demo(_) | Command::DemoWorker(_) | Command::Doctor(_) => {
+        Command::Mcp(_) | Command::Demo(_) | Command::DemoWorker(_) | Command::Doctor(_) => {
             return None;
         }
     })

@@ -224,7 +224,10 @@ impl Model {
         let (mut feature, standing) = self.claimable(id)?;
         let (already_claimed, token, holder) = match standing {
             Standing::Nothing => (false, Some(self.take(&mut feature)), None),
-            Standing::Owned(claim) if claim.owner == self.caller() => {
+            Standing::Owned(claim) | Standing::Unowned(Some(claim))
+                if claim.owner.is_some() && claim.owner == self.caller()
+                    || self.now.call.number() == Some(claim.token) =>
+            {
                 self.renew(&[claim.token.get()]);
                 (true, Some(claim.token), None)
             }

@@ -304,6 +304,13 @@ fn configurations_name_the_program_and_the_project_in_full() {
         assert_eq!((&data["command"], &data["configuration"]), (&json!(PROGRAM), &json!(text)));
         assert_eq!(data["env"]["PROJECT_DIR"], folder);
     }
+    for client in ["claude-code", "codex", "cursor", "autoforge", "json"] {
+        let args = ["mcp-config", "--client", client, "--agent", "a b", "--lease", "2m"];
+        let data = project.json(args).data();
+        assert_eq!(data["args"], json!(["mcp", "--agent", "a b", "--lease", "120s"]));
+        let text = data["configuration"].as_str().unwrap();
+        assert!(text.contains("\"a b\"") || text.contains("'a b'"), "{text}");
+    }
     for client in ["cursor", "json"] {
         let text = project.run(["mcp-config", "--client", client]).ok();
         let configuration: Value = serde_json::from_str(&text).unwrap();
