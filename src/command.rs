@@ -34,13 +34,13 @@ pub use dependency::{
 };
 pub use explain::{ExplainFeature, Explanation, Hindrance};
 pub use feature::{
-    Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimFeature,
-    ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
-    CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem,
-    FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph,
-    GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
-    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, SkipFeature,
-    SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimBatch,
+    ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature,
+    CreateFeatures, CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature,
+    DependencyProblem, FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard,
+    GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog,
+    ImportRefusal, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, PassedFeature,
+    PriorityProblem, Ready, SkipFeature, SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
 };
 pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};

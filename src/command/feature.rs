@@ -14,7 +14,8 @@ mod verdict;
 pub(super) use authority::authority;
 pub use check::{CheckFeatures, FeatureFindings};
 pub use claim::{
-    Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, MarkInProgress,
+    Claim, ClaimBatch, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress,
+    MarkInProgress,
 };
 pub use create::{BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures};
 pub use delete::{DeleteFeature, DeletedFeature};

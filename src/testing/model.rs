@@ -189,6 +189,7 @@ impl Model {
     fn write(&mut self, op: &Op) -> Verdict {
         match op {
             Op::ClaimNext => Ok(Answer::Next(self.claim_next())),
+            Op::ClaimBatch { max, others } => Ok(Answer::Batch(self.claim_batch(*max, *others))),
             Op::ClaimFeature(id) => self.claim_feature(*id),
             Op::MarkInProgress(id) => self.mark_in_progress(*id),
             Op::ClearInProgress(id) => self.clear_in_progress(*id),

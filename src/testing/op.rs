@@ -1,17 +1,17 @@
 //! The commands on features as plain data.
 
 use crate::{
-    AddDependency, AnswerHumanInput, Blocked, Board, CheckFeatures, Claim, ClaimFeature, ClaimNext,
-    ClaimRecord, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
-    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, Error, Event, EventId, Feature,
-    FeatureChanges, FeatureFindings, FeatureId, FeatureSummary, FenceToken, GetAttempts,
-    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
-    GetStats, GetSummary, Graph, Holder, HumanInputAnswer, HumanInputRequest, ImportBacklog,
-    ListFeatures, MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature,
-    PlannedFeature, Policy, Ready, RecoverClaims, RecoveredClaim, Refusal, RemoveDependency,
-    RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, Revision, SetDependencies,
-    SetPolicy, SkipFeature, SkippedFeature, StandingClaim, Stats, StorageError, Store, Timestamp,
-    UpdateFeature,
+    AddDependency, AnswerHumanInput, Blocked, Board, CheckFeatures, Claim, ClaimBatch,
+    ClaimFeature, ClaimNext, ClaimRecord, ClaimedFeature, ClaimedNext, ClearInProgress,
+    CreateFeature, CreateFeatures, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList,
+    Error, Event, EventId, Feature, FeatureChanges, FeatureFindings, FeatureId, FeatureSummary,
+    FenceToken, GetAttempts, GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph,
+    GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph, Holder, HumanInputAnswer,
+    HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing, MarkInProgress, MarkPassing,
+    NewFeature, PassedFeature, PlannedFeature, Policy, Ready, RecoverClaims, RecoveredClaim,
+    Refusal, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature,
+    Revision, SetDependencies, SetPolicy, SkipFeature, SkippedFeature, StandingClaim, Stats,
+    StorageError, Store, Timestamp, UpdateFeature,
 };
 
 use super::call::{Call, Desk, World, told};
@@ -58,6 +58,7 @@ pub enum Op {
     GetLog { feature: Option<i64>, session: Option<String>, before: Option<i64>, limit: usize },
     ClaimFeature(i64),
     ClaimNext,
+    ClaimBatch { max: usize, others: usize },
     MarkInProgress(i64),
     ClearInProgress(i64),
     MarkPassing(i64),
@@ -106,6 +107,7 @@ pub enum Answer {
     Claim(Box<Claim>),
     Claimed(Box<ClaimedFeature>),
     Next(ClaimedNext),
+    Batch(Vec<ClaimedFeature>),
     Passed(PassedFeature),
     Skipped(SkippedFeature),
     Created(CreatedFeatures),
@@ -200,6 +202,9 @@ impl Op {
         match self {
             Self::ClaimFeature(of) => told_as(store.call(ClaimFeature { id: id(*of) }), claim),
             Self::ClaimNext => told_as(store.call(ClaimNext), Answer::Next),
+            Self::ClaimBatch { max, others } => {
+                told_as(store.call(ClaimBatch { max: *max, others: *others }), Answer::Batch)
+            }
             Self::MarkInProgress(of) => {
                 told_as(store.call(MarkInProgress { id: id(*of) }), claimed)
             }

@@ -1,5 +1,6 @@
 //! Claiming: who works on what.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
@@ -171,6 +172,61 @@ impl Command for ClaimNext {
             blocked: graph.blocked().len(),
             exhausted: open().filter(|node| node.exhausted).count(),
         })
+    }
+}
+
+/// Claims a batch of features for one agent: see [`DependencyGraph::batch`] for which. All are claimed
+/// or none, each under a token of its own; an empty answer means that nothing is ready.
+///
+/// Choice and claims are one transaction, so callers at once get different features. Those in the
+/// batch that wait for others of it are claimed with them, so that nobody else begins what the agent
+/// is about to make possible. Claims that are over are ended first.
+///
+/// [`DependencyGraph::batch`]: crate::DependencyGraph::batch
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use autoforge_store::{ClaimBatch, CreateFeatures, NewFeature, PlannedFeature, Store};
+///
+/// let store = Store::open_project(dir.path()).unwrap();
+/// let plan = |name, depends_on| {
+///     let feature = NewFeature::new("Auth", name, "As usual.", ["Try it"]).unwrap();
+///     PlannedFeature { feature, depends_on }
+/// };
+/// let plan = vec![plan("Log in", vec![]), plan("Log out", vec![0]), plan("Reset", vec![])];
+/// store.call(CreateFeatures::new(plan)).unwrap();
+/// let batch = store.call(ClaimBatch { max: 3, others: 1 }).unwrap();
+/// let names: Vec<_> = batch.iter().map(|claimed| claimed.feature.name.as_str()).collect();
+/// assert_eq!(names, ["Log in", "Log out"]);
+/// ```
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ClaimBatch {
+    /// At most so many features.
+    pub max: usize,
+    /// So many ready features are left to other agents, where there are so many.
+    pub others: usize,
+}
+
+impl Command for ClaimBatch {
+    const NAME: &'static str = "claim_batch";
+    type Database = Features;
+    type Access = Write;
+    type Output = Vec<ClaimedFeature>;
+    type Rejection = Infallible;
+
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<Vec<ClaimedFeature>, Failure<Infallible>> {
+        tx.recover()?;
+        let graph = tx.dependency_graph()?;
+        let categories: BTreeMap<FeatureId, String> = tx.categories()?.into_iter().collect();
+        let alike = |a, b| categories.get(&a) == categories.get(&b);
+        let mut claimed = Vec::new();
+        for id in graph.batch(self.max, self.others, alike) {
+            if let Some(mut feature) = tx.feature(id)? {
+                let token = tx.begin_claim(&mut feature)?;
+                claimed.push(ClaimedFeature { feature, token });
+            }
+        }
+        Ok(claimed)
     }
 }
 

@@ -271,6 +271,19 @@ impl Model {
         }
     }
 
+    pub(super) fn claim_batch(&mut self, max: usize, others: usize) -> Vec<ClaimedFeature> {
+        self.recover();
+        let world = self.now.world.clone();
+        let ready = self.ready(&world, usize::MAX).features;
+        let exhausted = self.exhausted(&world);
+        let batch = schedule::batch(&self.features, &ready, &exhausted, max, others);
+        let claim = |mut feature: Feature| {
+            let token = self.take(&mut feature);
+            ClaimedFeature { feature, token }
+        };
+        batch.into_iter().map(claim).collect()
+    }
+
     pub(super) fn clear_in_progress(&mut self, id: i64) -> Verdict {
         let mut feature = self.existing(id)?;
         let permission = self.may_act_on(&mut feature)?;

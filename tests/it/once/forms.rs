@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoforge_store::{
-    AddDependency, AnswerHumanInput, Caller, Circumstances, ClaimFeature, ClaimNext, ClaimedNext,
-    ClearInProgress, Command, CreateFeature, CreateFeatures, DeleteFeature, Feature,
+    AddDependency, AnswerHumanInput, Caller, Circumstances, ClaimBatch, ClaimFeature, ClaimNext,
+    ClaimedNext, ClearInProgress, Command, CreateFeature, CreateFeatures, DeleteFeature, Feature,
     FeatureChanges, FenceToken, HumanInputAnswer, HumanInputRequest, ImportBacklog, MarkFailing,
     MarkInProgress, MarkPassing, Moment, NewFeature, PlannedFeature, Policy, ProcessIdentity,
     RecoverClaims, RemoveDependency, RenewClaims, RequestHumanInput, RetryFeature, SetDependencies,
@@ -41,6 +41,7 @@ fn the_arguments_of_commands_have_their_lasting_form() {
     let id = 1.into();
     let dependency = 2.into();
     assert_eq!(form(&ClaimNext), "null");
+    assert_eq!(form(&ClaimBatch { max: 3, others: 1 }), r#"{"max":3,"others":1}"#);
     assert_eq!(form(&RecoverClaims), "null");
     assert_eq!(form(&ClaimFeature { id }), r#"{"id":1}"#);
     assert_eq!(form(&MarkInProgress { id }), r#"{"id":1}"#);
