@@ -11,6 +11,7 @@ mod human_input;
 mod once;
 mod policy;
 mod signed;
+mod snapshot;
 mod undo;
 
 use std::fmt;
@@ -47,6 +48,7 @@ pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 pub use once::{Once, OnceRefusal};
 pub use policy::{GetPolicy, SetPolicy};
 pub use signed::Signed;
+pub use snapshot::{GetSnapshot, Snapshot, Testable};
 pub use undo::{LeftOut, PreviewUndo, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep};
 
 /// A typed operation on one kind of database, carried out in one transaction.

@@ -41,6 +41,8 @@ mod error;
 mod host;
 #[cfg(feature = "cli")]
 pub mod mcp;
+#[cfg(feature = "orchestrator")]
+pub mod orchestrator;
 mod project;
 mod store;
 mod sync;
@@ -56,13 +58,13 @@ pub use command::{
     CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, DependencyProblem,
     DependencyRefusal, ExplainFeature, Explanation, FeatureChanges, FeatureFindings,
     FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph,
-    GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph, GraphEntry, Hindrance,
+    GetLog, GetPolicy, GetReady, GetSnapshot, GetStats, GetSummary, Graph, GraphEntry, Hindrance,
     HumanInputRefusal, ImportBacklog, ImportRefusal, LeftOut, ListFeatures, MarkFailing,
     MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem,
     Ready, RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims,
     RequestHumanInput, RetryFeature, SetDependencies, SetPolicy, Signed, SkipFeature,
-    SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep,
-    UpdateFeature, UpdateRefusal,
+    SkippedFeature, Snapshot, StandingClaim, Stats, Testable, Undo, UndoRefusal, UndoTarget,
+    Undone, UndoneStep, UpdateFeature, UpdateRefusal,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{

@@ -66,6 +66,7 @@ pub fn compare_in(model: &Model, store: &Store, world: &World) -> Result<(), Str
         Op::GetGraph,
         Op::GetBoard,
         Op::CheckFeatures,
+        Op::GetSnapshot,
         Op::GetClaims,
         Op::GetAttempts { feature: None, limit: everything },
         Op::GetPolicy,

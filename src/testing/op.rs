@@ -6,12 +6,12 @@ use crate::{
     CreateFeature, CreateFeatures, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList,
     Error, Event, EventId, Feature, FeatureChanges, FeatureFindings, FeatureId, FeatureSummary,
     FenceToken, GetAttempts, GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph,
-    GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph, Holder, HumanInputAnswer,
-    HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing, MarkInProgress, MarkPassing,
-    NewFeature, PassedFeature, PlannedFeature, Policy, Ready, RecoverClaims, RecoveredClaim,
-    Refusal, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature,
-    Revision, SetDependencies, SetPolicy, SkipFeature, SkippedFeature, StandingClaim, Stats,
-    StorageError, Store, Timestamp, UpdateFeature,
+    GetLog, GetPolicy, GetReady, GetSnapshot, GetStats, GetSummary, Graph, Holder,
+    HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing, MarkInProgress,
+    MarkPassing, NewFeature, PassedFeature, PlannedFeature, Policy, Ready, RecoverClaims,
+    RecoveredClaim, Refusal, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput,
+    RetryFeature, Revision, SetDependencies, SetPolicy, SkipFeature, SkippedFeature, Snapshot,
+    StandingClaim, Stats, StorageError, Store, Timestamp, UpdateFeature,
 };
 
 use super::call::{Call, Desk, World, told};
@@ -51,6 +51,7 @@ pub enum Op {
     GetBlocked { limit: usize },
     GetGraph,
     CheckFeatures,
+    GetSnapshot,
     GetClaims,
     GetAttempts { feature: Option<i64>, limit: usize },
     GetPolicy,
@@ -104,6 +105,7 @@ pub enum Answer {
     Blocked(Blocked),
     Graph(Graph),
     Findings(FeatureFindings),
+    Snapshot(Snapshot),
     Claim(Box<Claim>),
     Claimed(Box<ClaimedFeature>),
     Next(ClaimedNext),
@@ -175,6 +177,7 @@ impl Op {
             }
             Self::GetGraph => told_as(store.call(GetGraph), Answer::Graph),
             Self::CheckFeatures => told_as(store.call(CheckFeatures), Answer::Findings),
+            Self::GetSnapshot => told_as(store.call(GetSnapshot), Answer::Snapshot),
             Self::GetClaims => told_as(store.call(GetClaims), claims),
             Self::GetAttempts { feature, limit } => {
                 let command = GetAttempts { feature: feature.map(id), limit: *limit };

@@ -74,7 +74,8 @@ pub(super) fn batch(
             .filter(|f| unmet(all, f).iter().all(is_in))
             .collect();
         followers.sort_by_key(|feature| (feature.priority, feature.id));
-        followers.sort_by(|a, b| score[&b.id].total_cmp(&score[&a.id]));
+        let of = |feature: &Feature| score.get(&feature.id).copied().unwrap_or(0.0);
+        followers.sort_by(|a, b| of(b).total_cmp(&of(a)));
         let Some(next) = followers.first() else { break };
         batch.push((*next).clone());
     }

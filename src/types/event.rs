@@ -14,7 +14,9 @@ use super::{FeatureId, FenceToken, Timestamp};
 /// use autoforge_store::EventId;
 /// assert!(EventId::START < EventId::from(1));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct EventId(i64);
 
 impl EventId {

@@ -174,7 +174,7 @@ impl Model {
     }
 
     /// The features that have failed too often, counting the claims that are over.
-    fn exhausted(&self, world: &World) -> BTreeSet<FeatureId> {
+    pub(super) fn exhausted(&self, world: &World) -> BTreeSet<FeatureId> {
         let over = self.lapsed(world);
         let is_used_up = |id: &FeatureId| {
             let recorded = self.failures.get(id).copied().unwrap_or(0);

@@ -79,8 +79,8 @@ impl DependencyGraph {
             });
             only_for_taken && waits && !taken.contains(&node.id)
         };
-        let scored = scores.iter().copied().zip(&self.nodes);
-        let candidates = scored.filter(|(_, node)| follows(node));
+        let nodes = scores.iter().copied().zip(&self.nodes);
+        let candidates = nodes.filter(|(_, node)| follows(node));
         candidates.min_by(in_order).map(|(_, node)| node.id)
     }
 }
