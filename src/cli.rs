@@ -5,6 +5,7 @@
 
 mod args;
 mod backup;
+mod client;
 mod commands;
 mod demo;
 mod doctor;
@@ -15,7 +16,9 @@ mod locate;
 mod output;
 mod page;
 mod render;
+mod run;
 mod session;
+mod simulated;
 mod view;
 
 use std::process::ExitCode;
@@ -41,7 +44,9 @@ pub fn parse() -> Invocation {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Mcp(serve) => {
-            Invocation::Serve(ServeOptions { project_dir: arguments.dir, ..serve })
+            let mut serve = serve;
+            serve.project_dir = arguments.dir;
+            Invocation::Serve(serve)
         }
         _ => Invocation::Command(Box::new(arguments)),
     }
@@ -53,7 +58,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     start_log();
     match &arguments.command {
         Command::Demo(demo) => demo::run(demo, arguments),
-        Command::DemoWorker(worker) => demo::work(worker),
+        Command::SimulatedAgent(agent) => simulated::run(agent),
+        Command::Run(run) => run::start(run, arguments),
         Command::Doctor(doctor) => doctor::run(doctor, arguments),
         command => match commands::task(command) {
             Some(task) => run_task(task, arguments).into(),

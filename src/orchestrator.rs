@@ -38,7 +38,7 @@ mod stop;
 mod workplace;
 
 pub use command_line::{AgentCommand, InvalidCommand};
-pub use happening::{AgentId, Exit, Happening, Kind, Settled};
+pub use happening::{AgentExit, AgentId, Happening, Kind, Settled};
 pub use plan::Finish;
 pub use run::{Outcome, RunError, run};
 pub use settings::{InvalidSettings, Settings};

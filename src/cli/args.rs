@@ -12,6 +12,8 @@ use super::commands::{
     PassArgs, ReadyArgs, ReleaseArgs, ShowArgs, SkipArgs, StatusArgs,
 };
 use super::exit::EXIT_CODES;
+use super::run::RunArgs;
+use super::simulated::SimulatedArgs;
 use crate::{FeatureId, FenceToken};
 
 /// Above the options that every command has.
@@ -65,7 +67,19 @@ pub struct ServeOptions {
     /// be given more than once, or as a list with commas.
     #[arg(long = "claim", env = "AUTOFORGE_CLAIMS", value_name = "FEATURE=TOKEN",
         value_delimiter = ',', value_parser = parse_claim)]
-    pub claims: Vec<(FeatureId, FenceToken)>,
+    lent: Vec<Lent>,
+}
+
+/// A claim, or nothing: a variable may be set and empty.
+#[derive(Debug, Clone, Copy)]
+struct Lent(Option<(FeatureId, FenceToken)>);
+
+impl ServeOptions {
+    /// The claims that were taken for the agent, and that somebody else keeps alive.
+    #[must_use]
+    pub fn claims(&self) -> Vec<(FeatureId, FenceToken)> {
+        self.lent.iter().filter_map(|lent| lent.0).collect()
+    }
 }
 
 /// What to do.
@@ -115,11 +129,13 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Print how to register the MCP server with a client.
     McpConfig(McpConfigArgs),
+    /// Drive the backlog with agents until every feature passes.
+    Run(RunArgs),
     /// Show the problem solved: many agents, one of them killed, one backlog, verified.
     Demo(DemoArgs),
-    /// A worker of the demonstration.
+    /// An agent that only pretends.
     #[command(hide = true)]
-    DemoWorker(DemoWorkerArgs),
+    SimulatedAgent(SimulatedArgs),
     /// Check a project's database and everything around it.
     Doctor(DoctorArgs),
     /// Print a script that completes this program's arguments in a shell.
@@ -136,27 +152,14 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 60,
         value_parser = value_parser!(u32).range(1..=2000))]
     pub(crate) features: u32,
-    /// How many workers there are at a time.
+    /// How many agents build at a time.
     #[arg(long, value_name = "COUNT", default_value_t = 5,
         value_parser = value_parser!(u32).range(1..=32))]
     pub(crate) workers: u32,
-    /// Chance's beginning. Default: another one each time.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) seed: Option<u64>,
-}
-
-/// Options of a demonstration's worker.
-#[derive(Debug, Args)]
-pub(crate) struct DemoWorkerArgs {
-    /// The project's folder.
-    #[arg(long)]
-    pub(crate) project: PathBuf,
-    /// What it is called.
-    #[arg(long)]
-    pub(crate) name: String,
-    /// Chance's beginning.
-    #[arg(long)]
-    pub(crate) seed: u64,
+    /// Milliseconds that an agent works on a feature, at most.
+    #[arg(long, value_name = "MS", default_value_t = 80,
+        value_parser = value_parser!(u32).range(1..=600_000))]
+    pub(crate) work: u32,
 }
 
 /// Options of `doctor`.
@@ -196,11 +199,15 @@ pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a lease is at least 1s; write it like 90s, 30m or 2h".to_owned())
 }
 
-fn parse_claim(text: &str) -> Result<(FeatureId, FenceToken), String> {
+fn parse_claim(text: &str) -> Result<Lent, String> {
+    if text.is_empty() {
+        return Ok(Lent(None));
+    }
     let numbers = text.split_once('=').and_then(|(feature, token)| {
         Some((parse_id(feature).ok()?, token.parse::<i64>().ok()?.into()))
     });
-    numbers.ok_or_else(|| "a claim is FEATURE=TOKEN, two whole numbers".to_owned())
+    let claim = numbers.ok_or_else(|| "a claim is FEATURE=TOKEN, two whole numbers".to_owned())?;
+    Ok(Lent(Some(claim)))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -74,7 +74,11 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Backup(args) => args,
         Command::McpConfig(args) => args,
         Command::Completions(args) => args,
-        Command::Mcp(_) | Command::Demo(_) | Command::DemoWorker(_) | Command::Doctor(_) => {
+        Command::Mcp(_)
+        | Command::Demo(_)
+        | Command::Run(_)
+        | Command::SimulatedAgent(_)
+        | Command::Doctor(_) => {
             return None;
         }
     })

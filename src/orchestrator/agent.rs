@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::happening::{AgentId, Exit};
+use super::happening::{AgentExit, AgentId};
 use super::log::Log;
 use super::process::{Ended, Mark, Tree, VARIABLE};
 
@@ -56,7 +56,7 @@ pub(super) enum Urge {
 #[derive(Debug)]
 pub(super) enum Heard {
     Said(AgentId, String),
-    Ended(AgentId, Exit, Ended),
+    Ended(AgentId, AgentExit, Ended),
 }
 
 /// A process that has been started.
@@ -144,7 +144,7 @@ impl Agent {
         urge: &mut watch::Receiver<Urge>,
         said: &mut mpsc::Receiver<Vec<u8>>,
         heard: &mpsc::Sender<Heard>,
-    ) -> Exit {
+    ) -> AgentExit {
         let started = Instant::now();
         let mut last_word = started;
         loop {
@@ -157,10 +157,10 @@ impl Agent {
                     self.hear(&line, heard);
                 }
                 () = until(silent) => {
-                    return Exit::Silent(self.limits.silence.unwrap_or_default());
+                    return AgentExit::Silent(self.limits.silence.unwrap_or_default());
                 }
-                () = until(late) => return Exit::TooLong(self.limits.time.unwrap_or_default()),
-                _ = urge.wait_for(|urge| *urge > Urge::None) => return Exit::Stopped,
+                () = until(late) => return AgentExit::TooLong(self.limits.time.unwrap_or_default()),
+                _ = urge.wait_for(|urge| *urge > Urge::None) => return AgentExit::Stopped,
             }
         }
     }
@@ -187,13 +187,13 @@ async fn until_hurry(urge: &mut watch::Receiver<Urge>) {
     }
 }
 
-fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
+fn exit_of(status: std::io::Result<ExitStatus>) -> AgentExit {
     match status {
         Ok(status) => match (status.code(), signal(status)) {
-            (Some(code), _) => Exit::Code(code),
-            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+            (Some(code), _) => AgentExit::Code(code),
+            (None, signal) => AgentExit::Signal(signal.unwrap_or(0)),
         },
-        Err(error) => Exit::NotStarted(error.to_string()),
+        Err(error) => AgentExit::NotStarted(error.to_string()),
     }
 }
 

@@ -56,7 +56,7 @@ impl fmt::Display for AgentId {
 /// How an agent's process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Exit {
+pub enum AgentExit {
     /// By itself, with this code.
     Code(i32),
     /// By a signal that was not ours.
@@ -71,7 +71,7 @@ pub enum Exit {
     NotStarted(String),
 }
 
-impl fmt::Display for Exit {
+impl fmt::Display for AgentExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "it ended with exit code {code}"),
@@ -148,7 +148,7 @@ pub enum Happening {
         /// Which one.
         agent: AgentId,
         /// How.
-        exit: Exit,
+        exit: AgentExit,
         /// What became of its features.
         features: Vec<(FeatureId, Settled)>,
         /// Processes that had to be killed.

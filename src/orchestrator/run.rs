@@ -108,6 +108,7 @@ pub fn run(
         .map_err(RunError::system("starting"))?;
     let store = Store::open_project_with(project, options)?;
     let outcome = runtime.block_on(async {
+        stop.listen().map_err(RunError::system("listening for signals"))?;
         let mut runner = Runner::new(project, options, settings, stop, observe, store)?;
         let ended = runner.drive().await;
         let outcome = runner.wind_up().await;

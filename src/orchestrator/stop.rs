@@ -1,13 +1,15 @@
 //! Telling a run from outside that it has to end.
 
+use std::io;
 use std::sync::Arc;
 
+use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
 use super::agent::Urge;
 
 /// Ends a run before its time. Clones are the same one; it may be used from any thread, but not from
-/// a signal handler, which should only set a flag that some thread looks at.
+/// a signal handler: [`Stop::on_signals`] is for signals.
 ///
 /// ```
 /// use autoforge_store::orchestrator::Stop;
@@ -16,13 +18,39 @@ use super::agent::Urge;
 /// assert!(stop.is_asked());
 /// ```
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<watch::Sender<Urge>>);
+pub struct Stop {
+    urge: Arc<watch::Sender<Urge>>,
+    signals: Option<Arc<Signals>>,
+}
+
+/// The signals that have come and were not looked at yet.
+#[cfg(unix)]
+type Signals = std::os::unix::net::UnixStream;
+#[cfg(not(unix))]
+type Signals = std::convert::Infallible;
 
 impl Stop {
     /// One that nobody has used yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(watch::channel(Urge::None).0))
+        Self { urge: Arc::new(watch::channel(Urge::None).0), signals: None }
+    }
+
+    /// One that SIGTERM, SIGINT and SIGHUP use, each as [`Stop::stop`] does. Their handlers write one
+    /// byte into a pipe and do nothing else, which is all that a handler may safely do; the run looks
+    /// at the pipe. For a program whose purpose is the run: these signals do nothing else any more.
+    ///
+    /// # Errors
+    /// Where the system refuses the pipe or the handlers.
+    #[cfg(unix)]
+    pub fn on_signals() -> io::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let (reader, writer) = Signals::pair()?;
+        for signal in [SIGTERM, SIGINT, SIGHUP] {
+            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        reader.set_nonblocking(true)?;
+        Ok(Self { signals: Some(Arc::new(reader)), ..Self::new() })
     }
 
     /// Asks for an orderly end: agents are asked to end, and have [`Settings::grace`] for it. Asked
@@ -30,7 +58,7 @@ impl Stop {
     ///
     /// [`Settings::grace`]: super::Settings::grace
     pub fn stop(&self) {
-        self.0.send_modify(|urge| {
+        self.urge.send_modify(|urge| {
             *urge = if *urge == Urge::None { Urge::End } else { Urge::Hurry };
         });
     }
@@ -38,11 +66,30 @@ impl Stop {
     /// Whether anybody has asked.
     #[must_use]
     pub fn is_asked(&self) -> bool {
-        *self.0.borrow() > Urge::None
+        *self.urge.borrow() > Urge::None
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Urge> {
-        self.0.subscribe()
+        self.urge.subscribe()
+    }
+
+    /// Looks at signals from now on, within a runtime.
+    #[cfg(unix)]
+    pub(super) fn listen(&self) -> io::Result<()> {
+        let Some(signals) = &self.signals else { return Ok(()) };
+        let mut signals = tokio::net::UnixStream::from_std(signals.try_clone()?)?;
+        let stop = self.clone();
+        tokio::spawn(async move {
+            while signals.read_u8().await.is_ok() {
+                stop.stop();
+            }
+        });
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn listen(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 

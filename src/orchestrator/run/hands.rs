@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::orchestrator::happening::{AgentId, Exit, Settled};
+use crate::orchestrator::happening::{AgentExit, AgentId, Settled};
 use crate::{Caller, FeatureId, FenceToken};
 
 /// What an agent has.
@@ -21,7 +21,7 @@ pub(super) struct Hand {
 pub(super) struct Settling {
     pub(super) agent: AgentId,
     pub(super) caller: Arc<Caller>,
-    pub(super) exit: Exit,
+    pub(super) exit: AgentExit,
     pub(super) killed: usize,
     pub(super) left: Vec<u32>,
     pub(super) open: VecDeque<(FeatureId, FenceToken)>,
@@ -32,7 +32,7 @@ impl Settling {
     /// What has to become of the next feature, if it is still the agent's: the first that it has not
     /// settled is the one that it was at, unless it never had a chance.
     pub(super) fn verdict(&self) -> Settled {
-        let had_a_chance = !matches!(self.exit, Exit::Stopped | Exit::NotStarted(_));
+        let had_a_chance = !matches!(self.exit, AgentExit::Stopped | AgentExit::NotStarted(_));
         let is_first = !self
             .settled
             .iter()
@@ -44,7 +44,9 @@ impl Settling {
     pub(super) fn reason(&self) -> String {
         match self.verdict() {
             Settled::Failed => format!("{} did not settle it: {}", self.agent, self.exit),
-            _ if matches!(self.exit, Exit::Stopped | Exit::NotStarted(_)) => self.exit.to_string(),
+            _ if matches!(self.exit, AgentExit::Stopped | AgentExit::NotStarted(_)) => {
+                self.exit.to_string()
+            }
             _ => format!("{} ended before it came to it", self.agent),
         }
     }
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
     use crate::orchestrator::Kind;
 
-    fn settling(exit: Exit, settled: &[Settled]) -> Settling {
+    fn settling(exit: AgentExit, settled: &[Settled]) -> Settling {
         Settling {
             agent: AgentId { kind: Kind::Coding, number: 3 },
             caller: Arc::new(Caller::new("coder-3", "s")),
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn only_the_feature_that_an_agent_was_at_has_failed() {
-        let verdict = |settled: &[Settled]| settling(Exit::Code(0), settled).verdict();
+        let verdict = |settled: &[Settled]| settling(AgentExit::Code(0), settled).verdict();
         assert_eq!(verdict(&[]), Settled::Failed, "also where it says that all is well");
         assert_eq!(verdict(&[Settled::Passed, Settled::Otherwise]), Settled::Failed);
         assert_eq!(verdict(&[Settled::Passed, Settled::Failed]), Settled::Released);
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn who_never_had_a_chance_has_not_failed() {
-        for exit in [Exit::Stopped, Exit::NotStarted("no".to_owned())] {
+        for exit in [AgentExit::Stopped, AgentExit::NotStarted("no".to_owned())] {
             assert_eq!(settling(exit, &[]).verdict(), Settled::Released);
         }
     }
@@ -104,9 +106,9 @@ mod tests {
     fn the_reason_says_what_happened() {
         let reason = |exit, settled: &[Settled]| settling(exit, settled).reason();
         let failed = "coder-3 did not settle it: it ended with exit code 1";
-        assert_eq!(reason(Exit::Code(1), &[]), failed);
+        assert_eq!(reason(AgentExit::Code(1), &[]), failed);
         let behind = "coder-3 ended before it came to it";
-        assert_eq!(reason(Exit::Code(1), &[Settled::Failed]), behind);
-        assert_eq!(reason(Exit::Stopped, &[]), "the run was stopped");
+        assert_eq!(reason(AgentExit::Code(1), &[Settled::Failed]), behind);
+        assert_eq!(reason(AgentExit::Stopped, &[]), "the run was stopped");
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::hands::{Hand, Hands, Settling};
 use super::{Outcome, RunError};
 use crate::orchestrator::agent::{Agent, Heard, Limits, Orders, Urge};
-use crate::orchestrator::happening::{AgentId, Exit, Happening, Kind, Settled};
+use crate::orchestrator::happening::{AgentExit, AgentId, Happening, Kind, Settled};
 use crate::orchestrator::plan::{Action, Crew, Finish, Initializer, plan};
 use crate::orchestrator::process::{Ended, Mark, strays};
 use crate::orchestrator::settings::Settings;
@@ -403,7 +403,7 @@ impl<'r> Runner<'r> {
                 let why = error.to_string();
                 self.unheard.push_back(Heard::Ended(
                     id,
-                    Exit::NotStarted(why.clone()),
+                    AgentExit::NotStarted(why.clone()),
                     Ended::default(),
                 ));
                 self.failed_starts += 1;
