@@ -10,6 +10,8 @@ mod history;
 mod human_input;
 mod once;
 mod policy;
+mod progress;
+mod schedule;
 mod signed;
 mod undo;
 
@@ -46,6 +48,15 @@ pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 pub use once::{Once, OnceRefusal};
 pub use policy::{GetPolicy, SetPolicy};
+pub use progress::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
+};
+pub use schedule::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
+};
 pub use signed::Signed;
 pub use undo::{LeftOut, PreviewUndo, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep};
 

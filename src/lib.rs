@@ -48,6 +48,8 @@ mod sync;
 pub mod testing;
 mod tx;
 mod types;
+#[cfg(feature = "cli")]
+mod webhook;
 
 pub use command::{
     AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal,
@@ -63,6 +65,15 @@ pub use command::{
     SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal,
     UndoTarget, Undone, UndoneStep, UpdateFeature, UpdateRefusal,
 };
+pub use command::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
+};
+pub use command::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
+};
 pub use database::{Database, Features, Schema};
 pub use engine::{
     BackupReport, CheckpointReport, CloseReport, Diagnosis, Examination, JournalMode, OpenOptions,
@@ -70,7 +81,10 @@ pub use engine::{
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
 pub use project::ProjectLayout;
-pub use store::{Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, Store, dispose};
+pub use store::{
+    ClaimedProgress, Commits, ImportedBacklog, LeaseKeeper, Opening, ProjectProgress, Reply, Store,
+    dispose,
+};
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,
@@ -80,3 +94,11 @@ pub use types::{
     Limits, Moment, NewFeature, Obstacle, PlannedFeature, Policy, ProcessIdentity, RequestId,
     Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,
 };
+pub use types::{
+    ConcernedSchedule, Concurrency, InvalidProjectName, InvalidSchedule, ModelName, NewSchedule,
+    OverrideId, OverrideKind, ProjectName, ReportedProgress, Schedule, ScheduleId,
+    ScheduleOverride, ScheduleState, TimeOfDay, Verdict, Weekdays, WeeklyWindow, Window,
+    WindowMinutes, restart_delay,
+};
+#[cfg(feature = "cli")]
+pub use webhook::{Delivered, Delivery, InvalidWebhook, Webhook};

@@ -9,7 +9,7 @@ use super::backup::BackupArgs;
 use super::commands::{
     AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, DeleteArgs, DependsArgs,
     EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs, McpConfigArgs,
-    PassArgs, ReadyArgs, ReleaseArgs, ShowArgs, SkipArgs, StatusArgs,
+    PassArgs, ProgressArgs, ReadyArgs, ReleaseArgs, SchedulesArgs, ShowArgs, SkipArgs, StatusArgs,
 };
 use super::exit::EXIT_CODES;
 use crate::FeatureId;
@@ -85,6 +85,10 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Export all features as a list that `import` reads.
     Export(ExportArgs),
+    /// Tell how far the project is, and report it to a webhook; looking changes nothing.
+    Progress(ProgressArgs),
+    /// Show or change the hours in which agents may run by themselves.
+    Schedules(SchedulesArgs),
     /// Print the dependency graph.
     Graph(GraphArgs),
     /// Serve MCP over stdin and stdout, for agents.

@@ -15,7 +15,9 @@ mod import;
 mod init;
 mod list;
 mod mcp_config;
+mod progress;
 mod ready;
+mod schedules;
 mod show;
 mod status;
 mod verdict;
@@ -33,7 +35,9 @@ pub(crate) use import::ImportArgs;
 pub(crate) use init::InitArgs;
 pub(crate) use list::ListArgs;
 pub(crate) use mcp_config::McpConfigArgs;
+pub(crate) use progress::ProgressArgs;
 pub(crate) use ready::{BlockedArgs, ReadyArgs};
+pub(crate) use schedules::SchedulesArgs;
 pub(crate) use show::ShowArgs;
 pub(crate) use status::StatusArgs;
 pub(crate) use verdict::{FailArgs, PassArgs, ReleaseArgs, SkipArgs};
@@ -71,6 +75,8 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Import(args) => args,
         Command::Export(args) => args,
         Command::Graph(args) => args,
+        Command::Progress(args) => args,
+        Command::Schedules(args) => args,
         Command::Backup(args) => args,
         Command::McpConfig(args) => args,
         Command::Completions(args) => args,

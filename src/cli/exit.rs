@@ -65,9 +65,10 @@ impl Exit {
             | "repeated_dependency"
             | "not_earlier"
             | "too_many_features" => Self::Usage,
-            "no_project" | "file_not_found" | "not_found" | "unknown_dependency"
-            | "no_such_dependency" => Self::NotFound,
+            "no_project" | "no_such_schedule" | "file_not_found" | "not_found"
+            | "unknown_dependency" | "no_such_dependency" => Self::NotFound,
             "file_exists"
+            | "too_many_schedules"
             | "already_passing"
             | "already_in_progress"
             | "waiting_for_human"
@@ -192,6 +193,9 @@ fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
             "`autoforge-store init` makes a project there; --dir names another folder".into()
         }
         "not_found" | "unknown_dependency" => "`autoforge-store list` shows all features".into(),
+        "no_such_schedule" | "too_many_schedules" => {
+            "`autoforge-store schedules list` shows all schedules".into()
+        }
         "already_in_progress" => format!("`autoforge-store release {id}` gives the claim back"),
         "already_passing" => format!("`autoforge-store fail {id}` opens it again"),
         "waiting_for_human" => format!("`autoforge-store answer {id}` shows the question"),

@@ -3,8 +3,10 @@
 
 mod features;
 mod files;
+mod progress;
 mod projects;
 mod questions;
+mod schedules;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -158,7 +158,7 @@ fn foreign_keys(diagnosis: &Diagnosis) -> Check {
         count => Check::warning(
             "references",
             format!("{count} schedule overrides whose schedule does not exist"),
-            "harmless; whoever deleted the schedules left them",
+            "harmless; `autoforge-store schedules overrides --purge` deletes them",
         ),
     }
 }

@@ -64,6 +64,10 @@ fn a_folder_without_a_database_is_refused_and_left_alone() {
         &["export"],
         &["export", "list.json"],
         &["graph"],
+        &["progress"],
+        &["schedules", "list"],
+        &["schedules", "next"],
+        &["schedules", "override", "stop"],
     ];
     for args in commands {
         let text = run_in(project.path(), *args);
