@@ -10,10 +10,11 @@ use autoforge_store::{
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::old_files;
-use crate::support::{Child, Project, create, foreign, say_note};
+use crate::support::{Child, FOREVER, Project, create, foreign, say_note};
 
 fn look(project: &Project) -> Result<ProjectProgress, OpenError> {
     look_within(project, Duration::ZERO)
@@ -146,6 +147,30 @@ fn a_locked_file_is_busy_and_counted_when_it_is_free_again() {
     assert!(matches!(found, Err(OpenError::Storage(StorageError::Busy { .. }))), "{found:?}");
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(look(&project).unwrap().counted.unwrap().stats, stats(1, 0, 0, 3));
+}
+
+#[test]
+fn a_file_that_is_locked_again_and_again_is_counted_each_time() {
+    let project = Project::with_database(&old_files::named("no in_progress"));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let other = project.foreign();
+            other.busy_timeout(FOREVER).unwrap();
+            while !done.load(Ordering::SeqCst) {
+                other.execute_batch("BEGIN EXCLUSIVE; ROLLBACK").unwrap();
+            }
+        });
+        for _ in 0..300 {
+            let found = look_within(&project, FOREVER);
+            let total = found.map(|found| found.counted.unwrap().stats.total);
+            if !matches!(total, Ok(3)) {
+                done.store(true, Ordering::SeqCst);
+                panic!("{total:?}");
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+    });
 }
 
 #[test]

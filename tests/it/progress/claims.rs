@@ -1,6 +1,5 @@
 //! Who reports an increase, what the report says, and what AutoForge's programs remember.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -220,50 +219,60 @@ fn a_report_that_got_lost_is_not_made_again_unless_it_is_asked_for_by_its_name()
     assert_eq!(store.call(ClaimProgress { cached: None }).unwrap().unwrap().passing, 2);
 }
 
-/// In a child: claims whenever it is told to, and says what it has to report.
+/// In a child: passes the feature that it is told, claims, and says what it has to report.
 pub(crate) fn claim_progress(folder: &Path) {
     let layout = ProjectLayout::existing(folder).unwrap();
     let store = Store::open_project(folder).unwrap();
     say("open");
-    while listen().is_some() {
+    while let Some(id) = listen() {
+        pass(&store, id.parse().unwrap());
         let claimed = store.claim_progress(&layout).unwrap();
         assert_eq!(claimed.cache_problem, None);
-        say(&claimed.report.map_or(String::new(), |report| report.completed.join("|")));
+        say(&claimed.report.map_or("none".to_owned(), |report| {
+            format!("{} {} {}", report.previous_passing, report.passing, report.completed.join("|"))
+        }));
     }
 }
 
 #[test]
 fn of_eight_processes_that_see_an_increase_at_once_exactly_one_reports_it() {
+    const PROCESSES: i64 = 8;
     const ROUNDS: i64 = 40;
-    let (project, store) = Project::with_features(2 * ROUNDS as usize);
+    let (project, store) = Project::with_features(usize::try_from(PROCESSES * ROUNDS).unwrap());
     let mut children: Vec<Child> =
-        (0..8).map(|_| Child::start("claim_progress", project.folder())).collect();
+        (0..PROCESSES).map(|_| Child::start("claim_progress", project.folder())).collect();
     for child in &mut children {
         assert_eq!(child.hear(), "open");
     }
-    let mut reported = Vec::new();
-    for round in 1..=ROUNDS {
-        pass(&store, 2 * round - 1);
-        for child in &mut children {
-            child.tell("claim");
+    for round in 0..ROUNDS {
+        let first = PROCESSES * round + 1;
+        for (child, id) in children.iter_mut().zip(first..) {
+            child.tell(&id.to_string());
         }
-        // Another one passes while they look: it is in this report, or in one of its own.
-        pass(&store, 2 * round);
-        let reports: Vec<String> = children.iter_mut().map(Child::hear).collect();
-        let reports: Vec<String> =
-            reports.into_iter().filter(|report| !report.is_empty()).collect();
-        assert!((1..=2).contains(&reports.len()), "{reports:?}");
-        reported.extend(reports.iter().flat_map(|one| one.split('|')).map(str::to_owned));
+        let answers: Vec<String> = children.iter_mut().map(Child::hear).collect();
+        let mut reports: Vec<(i64, i64, Vec<String>)> = Vec::new();
+        for answer in answers.iter().filter(|answer| *answer != "none") {
+            let parts: Vec<&str> = answer.splitn(3, ' ').collect();
+            let names = parts[2].split('|').map(str::to_owned).collect();
+            reports.push((parts[0].parse().unwrap(), parts[1].parse().unwrap(), names));
+        }
+        // Each goes on where the one before ended, up to what passes now.
+        reports.sort();
+        let ends = reports.iter().map(|(_, passing, _)| *passing);
+        let expected: Vec<i64> = [first - 1].into_iter().chain(ends).collect();
+        let starts: Vec<i64> = reports.iter().map(|(previous, ..)| *previous).collect();
+        assert_eq!(starts, expected[..reports.len()], "{answers:?}");
+        assert_eq!(*expected.last().unwrap(), first - 1 + PROCESSES, "{answers:?}");
+        // Nothing is named twice, and nothing is left out.
+        let mut names: Vec<String> = reports.into_iter().flat_map(|(.., names)| names).collect();
+        names.sort();
+        let mut expected = titles(&(first..first + PROCESSES).collect::<Vec<_>>());
+        expected.sort();
+        assert_eq!(names, expected, "{answers:?}");
         // The cache is right when all have looked, whoever wrote it last.
-        let cached = ReportedProgress::from_cache_text(&cached(&project)).unwrap();
-        let stored = store.call(GetReportedProgress).unwrap().unwrap();
-        assert_eq!(cached, stored);
+        let cached = ReportedProgress::from_cache_text(&cached(&project));
+        assert_eq!(cached, store.call(GetReportedProgress).unwrap());
     }
-    reported.extend(claim(&project, &store).into_iter().flat_map(|report| report.completed));
-    let all: BTreeSet<String> =
-        (1..=2 * ROUNDS).map(|id| format!("Category Feature {id}")).collect();
-    assert_eq!(reported.len(), all.len(), "nothing twice");
-    assert_eq!(reported.into_iter().collect::<BTreeSet<_>>(), all, "and nothing lost");
 }
 
 /// What happens to a project between two claims.
