@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use autoforge_store::{
     Caller, ClaimFeature, Command, DeleteFeature, Error, ExplainFeature, Explanation,
-    FeatureRefusal, HumanInputRequest, MarkFailing, MarkPassing, ProcessIdentity,
+    FeatureRefusal, Hindrance, HumanInputRequest, MarkFailing, MarkPassing, ProcessIdentity,
     RequestHumanInput, SetDependencies, Store,
 };
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ fn all_that_is_in_the_way_is_told_at_once() {
     let sql = "UPDATE features SET dependencies = '[2, 7, 1]', in_progress = 1,
         needs_human_input = 1 WHERE id = 1";
     project.foreign().execute_batch(sql).unwrap();
-    let kinds: Vec<&str> = explain(&store, 1).hindrances.iter().map(|h| h.as_str()).collect();
+    let kinds: Vec<&str> = explain(&store, 1).hindrances.iter().map(Hindrance::as_str).collect();
     let expected = ["waits_for_human", "dependency", "dependency", "dependency", "in_progress"];
     assert_eq!(kinds, expected);
     let json = explain(&store, 1).to_json();
