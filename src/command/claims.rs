@@ -137,6 +137,40 @@ impl Command for GetAttempts {
     }
 }
 
+/// How often a feature has failed since it last passed or was reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Which one.
+    pub feature: FeatureId,
+    /// Attempts of owners that failed; one that is over counts, though nobody has written it down.
+    pub failures: u32,
+    /// These are as many as the file's [`Policy`](crate::Policy) allows, so it is not ready until
+    /// somebody resets it; see [`RetryFeature`].
+    pub exhausted: bool,
+}
+
+/// The budgets of all features that have failed, by id.
+#[derive(Debug, Clone, Copy)]
+pub struct GetBudgets;
+
+impl Command for GetBudgets {
+    const NAME: &'static str = "get_budgets";
+    type Database = Features;
+    type Access = Read;
+    type Output = Vec<Budget>;
+    type Rejection = Infallible;
+
+    fn run(&self, tx: &Tx<'_, Read>) -> Result<Vec<Budget>, Failure<Infallible>> {
+        let policy = tx.policy()?;
+        let budget = |(feature, failures)| Budget {
+            feature,
+            failures,
+            exhausted: policy.is_used_up(failures),
+        };
+        Ok(tx.failures()?.into_iter().map(budget).collect())
+    }
+}
+
 /// Forgets the failed attempts of a feature, so that it can be tried again; gives the feature. The
 /// record of the attempts stays. A feature without failures stays as it is.
 #[derive(Debug, Clone, Copy, Serialize)]
