@@ -9,7 +9,7 @@ use super::Command;
 use super::feature::{FeatureRefusal, existing};
 use crate::database::Features;
 use crate::error::Failure;
-use crate::tx::{Read, Tx, Write};
+use crate::tx::{Read, Standing, Tx, Write};
 use crate::types::{AttemptOutcome, ClaimRecord, EventKind, Feature, FeatureId, FenceToken};
 
 /// Which claims still stand after [`RenewClaims`].
@@ -172,7 +172,8 @@ impl Command for GetBudgets {
 }
 
 /// Forgets the failed attempts of a feature, so that it can be tried again; gives the feature. The
-/// record of the attempts stays. A feature without failures stays as it is.
+/// record of the attempts stays. A claim that is over is ended first, so it is forgotten with the
+/// others. A feature without failures stays as it is.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RetryFeature {
     /// Which one.
@@ -187,7 +188,10 @@ impl Command for RetryFeature {
     type Rejection = FeatureRefusal;
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<FeatureRefusal>> {
-        let feature = existing(tx, self.id)?;
+        let mut feature = existing(tx, self.id)?;
+        if let Standing::Lapsed(claim, outcome) = tx.standing(&feature)? {
+            tx.end_lapsed(&mut feature, &claim, outcome)?;
+        }
         if tx.clear_failures(self.id)? {
             tx.note(self.id, EventKind::Retried.into())?;
         }

@@ -251,6 +251,21 @@ fn budgets_count_what_is_over_before_anybody_has_written_it_down() {
 }
 
 #[test]
+fn a_reset_forgets_a_claim_that_is_over_with_the_others() {
+    let (_project, store) = Project::with_features(1);
+    store.call(SetPolicy(Policy { attempts: Some(1), ..Policy::default() })).unwrap();
+    claim(&store, 1, &caller("mine"), OVER);
+    assert_eq!(store.call(GetReady { limit: 1 }).unwrap().total, 0);
+    assert!(!store.call(RetryFeature { id: 1.into() }).unwrap().in_progress);
+    assert_eq!(store.call(GetBudgets).unwrap(), []);
+    assert_eq!(store.call(GetReady { limit: 1 }).unwrap().total, 1);
+    let kinds = [EventKind::Retried, EventKind::Expired, EventKind::Claimed, EventKind::Created];
+    assert_eq!(self::kinds(&store, 1), kinds);
+    store.call(RetryFeature { id: 1.into() }).unwrap();
+    assert_eq!(self::kinds(&store, 1), kinds, "there was nothing left to forget");
+}
+
+#[test]
 fn what_programs_without_triggers_leave_behind_is_found() {
     let (project, store) = Project::with_features(5);
     let mine = caller("mine");

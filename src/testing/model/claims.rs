@@ -406,7 +406,11 @@ impl Model {
     }
 
     pub(super) fn retry(&mut self, id: i64) -> Verdict {
-        let feature = self.existing(id)?;
+        let mut feature = self.existing(id)?;
+        if let Standing::Over(claim, outcome) = self.standing(&feature) {
+            self.end_over(&claim, outcome);
+            feature.in_progress = false;
+        }
         if self.failures.remove(&feature.id).is_some() {
             self.note(feature.id, Vec::new(), EventKind::Retried.into());
         }
