@@ -162,10 +162,10 @@ impl Model {
             Op::GetReady { limit } => Answer::Ready(self.ready(world, *limit)),
             Op::GetBlocked { limit } => Answer::Blocked(schedule::blocked(all, *limit)),
             Op::GetGraph => Answer::Graph(schedule::graph(&self.worked_on(world))),
-            Op::CheckFeatures => Answer::Findings(FeatureFindings {
+            Op::CheckFeatures => Answer::Findings(Box::new(FeatureFindings {
                 records: Some(self.record_findings(world)),
                 ..schedule::findings(all, &self.rows)
-            }),
+            })),
             Op::GetClaims => Answer::Claims(self.standing_claims(world)),
             Op::GetBudgets => Answer::Budgets(self.budgets(world)),
             Op::GetAttempts { feature, limit } => Answer::Attempts(self.attempts(*feature, *limit)),

@@ -103,7 +103,7 @@ pub enum Answer {
     Ready(Ready),
     Blocked(Blocked),
     Graph(Graph),
-    Findings(FeatureFindings),
+    Findings(Box<FeatureFindings>),
     Claim(Box<Claim>),
     Claimed(Box<ClaimedFeature>),
     Next(ClaimedNext),
@@ -174,7 +174,7 @@ impl Op {
                 told_as(store.call(GetBlocked { limit: *limit }), Answer::Blocked)
             }
             Self::GetGraph => told_as(store.call(GetGraph), Answer::Graph),
-            Self::CheckFeatures => told_as(store.call(CheckFeatures), Answer::Findings),
+            Self::CheckFeatures => told_as(store.call(CheckFeatures), findings),
             Self::GetClaims => told_as(store.call(GetClaims), claims),
             Self::GetBudgets => told_as(store.call(GetBudgets), Answer::Budgets),
             Self::GetAttempts { feature, limit } => {
@@ -388,6 +388,10 @@ fn claims(claims: Vec<StandingClaim>) -> Answer {
 
 fn attempts(attempts: Vec<ClaimRecord>) -> Answer {
     Answer::Attempts(attempts.into_iter().map(record).collect())
+}
+
+fn findings(findings: FeatureFindings) -> Answer {
+    Answer::Findings(Box::new(findings))
 }
 
 fn recovered(claims: Vec<RecoveredClaim>) -> Answer {
