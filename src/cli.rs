@@ -8,14 +8,18 @@ mod backup;
 mod commands;
 mod demo;
 mod doctor;
+mod events;
 mod exit;
 mod form;
+mod holders;
 mod input;
 mod locate;
 mod output;
 mod page;
 mod render;
 mod session;
+mod signature;
+mod time;
 mod view;
 
 use std::process::ExitCode;
@@ -55,6 +59,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Demo(demo) => demo::run(demo, arguments),
         Command::DemoWorker(worker) => demo::work(worker),
         Command::Doctor(doctor) => doctor::run(doctor, arguments),
+        Command::Watch(watch) => commands::watch::run(watch, arguments).into(),
         command => match commands::task(command) {
             Some(task) => run_task(task, arguments).into(),
             None => exit::Exit::Failure.into(),
