@@ -150,6 +150,23 @@ pub struct Budget {
 }
 
 /// The budgets of all features that have failed, by id.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use std::sync::Arc;
+/// use autoforge_store::{
+///     Caller, Command, CreateFeature, GetBudgets, MarkFailing, MarkInProgress, NewFeature, Store,
+/// };
+///
+/// let store = Store::open_project(dir.path()).unwrap();
+/// let login = NewFeature::new("Auth", "Log in", "With a password.", ["Open the form"]).unwrap();
+/// let id = store.call(CreateFeature::new(login)).unwrap().id;
+/// let me = Arc::new(Caller::new("coder-1", "monday"));
+/// store.call(MarkInProgress { id }.by(&me).owning(None)).unwrap();
+/// store.call(MarkFailing { id }.by(&me)).unwrap();
+/// let budget = store.call(GetBudgets).unwrap()[0];
+/// assert_eq!((budget.failures, budget.exhausted), (1, false));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct GetBudgets;
 

@@ -65,10 +65,11 @@ pub struct RecordFindings {
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
-/// use autoforge_store::{CheckFeatures, FeatureFindings, Store};
+/// use autoforge_store::{CheckFeatures, RecordFindings, Store};
 ///
 /// let store = Store::open_project(dir.path()).unwrap();
-/// assert_eq!(store.call(CheckFeatures).unwrap(), FeatureFindings::default());
+/// let found = store.call(CheckFeatures).unwrap();
+/// assert_eq!((found.total, found.records), (0, Some(RecordFindings::default())));
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct CheckFeatures;
