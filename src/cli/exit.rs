@@ -237,6 +237,7 @@ fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
         "conflict" => format!("`autoforge-store show {id}` tells its revision"),
         "request_changed" => format!("`autoforge-store answer {id}` shows what is asked now"),
         "no_such_dependency" => format!("`autoforge-store depends {id}` shows what it waits for"),
+        "moved" => "the same command finds the file that is there now".into(),
         "unsafe_file_system" => "--allow-unsafe-file-system opens it for this host alone".into(),
         "corrupt" | "not_a_database" | "foreign_database" => {
             "`autoforge-store doctor` looks at it more closely".into()

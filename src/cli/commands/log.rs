@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// So many events are read at once where not all of them are wanted.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
 
 const CHANGES_HEAD: &[&str] = &["Event", "Field", "Before", "After"];
 

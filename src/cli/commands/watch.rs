@@ -24,10 +24,10 @@ use crate::{
     StorageError, Store,
 };
 
-/// So many events are read at once.
-const PAGE: usize = 256;
-/// Longer than any wait for a commit.
-const LONG: Duration = Duration::from_hours(1);
+/// So many events are read at once; each may hold texts of megabytes.
+const PAGE: usize = 32;
+/// How long at most nobody looks at the file: that it was replaced is told by no commit.
+const QUIET: Duration = Duration::from_mins(1);
 /// How long a line that is being written may take when the watch ends.
 const LAST_LINE: Duration = Duration::from_secs(1);
 
@@ -173,7 +173,7 @@ impl Feed {
                 Err(error) => return Err(error.into()),
             };
             if events.is_empty() {
-                self.commits.wait(LONG);
+                self.commits.wait(QUIET);
                 continue;
             }
             let mut names = Names::default();
