@@ -28,8 +28,8 @@ use crate::tx::{Access, Tx, Write};
 use crate::types::{Caller, FenceToken, RequestId};
 
 pub use claims::{
-    GetAttempts, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims, RenewedClaims,
-    RetryFeature, StandingClaim,
+    Budget, GetAttempts, GetBudgets, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims,
+    RenewedClaims, RetryFeature, StandingClaim,
 };
 pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
@@ -41,8 +41,8 @@ pub use feature::{
     CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem,
     FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph,
     GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
-    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, SkipFeature,
-    SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready,
+    RecordFindings, SkipFeature, SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
 };
 pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};

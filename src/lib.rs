@@ -52,18 +52,19 @@ mod types;
 mod webhook;
 
 pub use command::{
-    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal,
-    ChangesRefusal, CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext,
-    ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures,
-    DeleteFeature, DeletedFeature, DependencyList, DependencyProblem, DependencyRefusal,
-    ExplainFeature, Explanation, FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts,
-    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
-    GetStats, GetSummary, Graph, GraphEntry, Hindrance, HumanInputRefusal, ImportBacklog,
-    ImportRefusal, LeftOut, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, Once,
-    OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem, Ready, RecoverClaims, RecoveredClaim,
-    RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies,
-    SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal,
-    UndoTarget, Undone, UndoneStep, UpdateFeature, UpdateRefusal,
+    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, Budget,
+    BulkRefusal, ChangesRefusal, CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedFeature,
+    ClaimedNext, ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal,
+    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, DependencyProblem,
+    DependencyRefusal, ExplainFeature, Explanation, FeatureChanges, FeatureFindings,
+    FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetBudgets, GetChanges, GetClaims,
+    GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph, GraphEntry,
+    Hindrance, HumanInputRefusal, ImportBacklog, ImportRefusal, LeftOut, ListFeatures, MarkFailing,
+    MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem,
+    Ready, RecordFindings, RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims,
+    RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies, SetPolicy, Signed,
+    SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal, UndoTarget, Undone,
+    UndoneStep, UpdateFeature, UpdateRefusal,
 };
 pub use command::{
     AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,

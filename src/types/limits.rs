@@ -31,6 +31,8 @@ impl Limits {
     pub const FIELDS: usize = 256;
     /// Bytes of the fields of one request, or of one answer, as JSON.
     pub const FIELDS_BYTES: usize = 1 << 20;
+    /// Characters (Unicode scalar values) of the reason that an agent gives for what it does.
+    pub const REASON_CHARS: usize = 1_000;
     /// Characters (Unicode scalar values) of a request id.
     pub const REQUEST_ID_CHARS: usize = 200;
     /// Bytes of an answer, as JSON, that is kept for a repetition of its request.

@@ -21,6 +21,7 @@ mod dependencies;
 #[cfg(feature = "cli")]
 mod doctor;
 mod durability;
+mod explain;
 mod features;
 mod fixtures;
 mod groups;

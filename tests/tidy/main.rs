@@ -145,6 +145,11 @@ fn invariants_of_the_design_name_their_tests() -> io::Result<()> {
 }
 
 #[test]
+fn every_failure_has_an_exit_of_its_own_choice() -> io::Result<()> {
+    check(codes_without_exit)
+}
+
+#[test]
 fn nothing_unfinished_is_left() -> io::Result<()> {
     check(banned_tokens)
 }
@@ -350,6 +355,39 @@ fn commands_without_op(tree: &Tree) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// Each stable name of a failure, a refusal's or a fault's, stands in the table that maps them to
+/// exit codes, so that none gets the code of the rest by accident.
+fn codes_without_exit(tree: &Tree) -> Vec<String> {
+    let Some(exits) = tree.file("src/cli/exit.rs") else { return Vec::new() };
+    let listed = exits.bodies_of("listed");
+    let listed: BTreeSet<&str> = listed.iter().flat_map(|(_, body)| codes(body)).collect();
+    let mut complaints = Vec::new();
+    for file in tree.crate_files() {
+        let mut given = Vec::new();
+        for (line, body) in file.bodies_of("code") {
+            given.extend(codes(body).map(|code| (line, code)));
+        }
+        for (line, arguments) in file.calls_of("Failed::new") {
+            let code = arguments.trim_start().strip_prefix('"').and_then(|a| a.split('"').next());
+            given.extend(code.map(|code| (line, code)));
+        }
+        for (line, code) in given.into_iter().filter(|(_, code)| !listed.contains(code)) {
+            let what = format!("no exit code is chosen for `{code}`");
+            let instead = "list it in Exit::listed in src/cli/exit.rs";
+            complaints.push(file.complaint(line, &what, instead));
+        }
+    }
+    complaints
+}
+
+/// The words in quotes that look like a stable name.
+fn codes(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('"').skip(1).step_by(2);
+    quoted.filter(|word| {
+        word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    })
 }
 
 fn invariants(tree: &Tree) -> Vec<String> {
