@@ -257,13 +257,10 @@ impl<A: Access> Tx<'_, A> {
         Ok(tables == Some(4))
     }
 
-    /// The last event that ever was, kept or not.
+    /// The last event that ever was; it is always kept.
     pub(crate) fn last_event(&self) -> rusqlite::Result<EventId> {
-        let last = self.first(
-            "SELECT seq FROM sqlite_sequence WHERE name = 'autoforge_events'",
-            [],
-            |row| row.integer(0, 0),
-        )?;
+        let last =
+            self.first("SELECT max(id) FROM autoforge_events", [], |row| row.integer(0, 0))?;
         Ok(EventId::from(last.unwrap_or(0)))
     }
 }
