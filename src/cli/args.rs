@@ -7,7 +7,10 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::backup::BackupArgs;
 use super::commands::{
-    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, DeleteArgs, DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs, LogArgs, McpConfigArgs, PassArgs, PolicyArgs, ProgressArgs, ReadyArgs, RecoverArgs, ReleaseArgs, RetryArgs, SchedulesArgs, ShowArgs, SkipArgs, StatusArgs, UndoArgs, WatchArgs,
+    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, DeleteArgs,
+    DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs,
+    ListArgs, LogArgs, McpConfigArgs, PassArgs, PolicyArgs, ProgressArgs, ReadyArgs, RecoverArgs,
+    ReleaseArgs, RetryArgs, SchedulesArgs, ShowArgs, SkipArgs, StatusArgs, UndoArgs, WatchArgs,
 };
 use super::exit::EXIT_CODES;
 use super::signature::parse_token;
