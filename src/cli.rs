@@ -9,8 +9,10 @@ mod client;
 mod commands;
 mod demo;
 mod doctor;
+mod events;
 mod exit;
 mod form;
+mod holders;
 mod input;
 mod locate;
 mod output;
@@ -18,7 +20,9 @@ mod page;
 mod render;
 mod run;
 mod session;
+mod signature;
 mod simulated;
+mod time;
 mod view;
 
 use std::process::ExitCode;
@@ -61,6 +65,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::SimulatedAgent(agent) => simulated::run(agent),
         Command::Run(run) => run::start(run, arguments),
         Command::Doctor(doctor) => doctor::run(doctor, arguments),
+        Command::Watch(watch) => commands::watch::run(watch, arguments).into(),
         command => match commands::task(command) {
             Some(task) => run_task(task, arguments).into(),
             None => exit::Exit::Failure.into(),

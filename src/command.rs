@@ -10,6 +10,8 @@ mod history;
 mod human_input;
 mod once;
 mod policy;
+mod progress;
+mod schedule;
 mod signed;
 mod snapshot;
 mod undo;
@@ -27,8 +29,8 @@ use crate::tx::{Access, Tx, Write};
 use crate::types::{Caller, FenceToken, RequestId};
 
 pub use claims::{
-    GetAttempts, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims, RenewedClaims,
-    RetryFeature, StandingClaim,
+    Budget, GetAttempts, GetBudgets, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims,
+    RenewedClaims, RetryFeature, StandingClaim,
 };
 pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
@@ -41,12 +43,22 @@ pub use feature::{
     DependencyProblem, FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard,
     GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog,
     ImportRefusal, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, PassedFeature,
-    PriorityProblem, Ready, SkipFeature, SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    PriorityProblem, Ready, RecordFindings, SkipFeature, SkippedFeature, Stats, UpdateFeature,
+    UpdateRefusal,
 };
 pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 pub use once::{Once, OnceRefusal};
 pub use policy::{GetPolicy, SetPolicy};
+pub use progress::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
+};
+pub use schedule::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
+};
 pub use signed::Signed;
 pub use snapshot::{GetSnapshot, Snapshot, Testable};
 pub use undo::{LeftOut, PreviewUndo, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep};

@@ -50,21 +50,33 @@ mod sync;
 pub mod testing;
 mod tx;
 mod types;
+#[cfg(feature = "cli")]
+mod webhook;
 
 pub use command::{
-    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal,
-    ChangesRefusal, CheckFeatures, Claim, ClaimBatch, ClaimFeature, ClaimNext, ClaimedFeature,
-    ClaimedNext, ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal,
-    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, DependencyProblem,
-    DependencyRefusal, ExplainFeature, Explanation, FeatureChanges, FeatureFindings,
-    FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph,
-    GetLog, GetPolicy, GetReady, GetSnapshot, GetStats, GetSummary, Graph, GraphEntry, Hindrance,
-    HumanInputRefusal, ImportBacklog, ImportRefusal, LeftOut, ListFeatures, MarkFailing,
-    MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem,
-    Ready, RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims,
-    RequestHumanInput, RetryFeature, SetDependencies, SetPolicy, Signed, SkipFeature,
-    SkippedFeature, Snapshot, StandingClaim, Stats, Testable, Undo, UndoRefusal, UndoTarget,
-    Undone, UndoneStep, UpdateFeature, UpdateRefusal,
+    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, Budget,
+    BulkRefusal, ChangesRefusal, CheckFeatures, Claim, ClaimBatch, ClaimFeature, ClaimNext,
+    ClaimedFeature, ClaimedNext, ClearInProgress, Command, CreateFeature, CreateFeatures,
+    CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList,
+    DependencyProblem, DependencyRefusal, ExplainFeature, Explanation, FeatureChanges,
+    FeatureFindings, FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetBudgets, GetChanges,
+    GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetSnapshot, GetStats,
+    GetSummary, Graph, GraphEntry, Hindrance, HumanInputRefusal, ImportBacklog, ImportRefusal,
+    LeftOut, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, Once, OnceRefusal,
+    PassedFeature, PreviewUndo, PriorityProblem, Ready, RecordFindings, RecoverClaims,
+    RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature,
+    SetDependencies, SetPolicy, Signed, SkipFeature, SkippedFeature, Snapshot, StandingClaim,
+    Stats, Testable, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep, UpdateFeature,
+    UpdateRefusal,
+};
+pub use command::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
+};
+pub use command::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
 };
 pub use database::{Database, Features, Schema};
 pub use engine::{
@@ -73,7 +85,10 @@ pub use engine::{
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
 pub use project::ProjectLayout;
-pub use store::{Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, Store, dispose};
+pub use store::{
+    ClaimedProgress, Commits, ImportedBacklog, LeaseKeeper, Opening, ProjectProgress, Reply, Store,
+    dispose,
+};
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,
@@ -83,3 +98,11 @@ pub use types::{
     Limits, Moment, NewFeature, Obstacle, PlannedFeature, Policy, ProcessIdentity, RequestId,
     Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,
 };
+pub use types::{
+    ConcernedSchedule, Concurrency, InvalidProjectName, InvalidSchedule, ModelName, NewSchedule,
+    OverrideId, OverrideKind, ProjectName, ReportedProgress, Schedule, ScheduleId,
+    ScheduleOverride, ScheduleState, TimeOfDay, Verdict, Weekdays, WeeklyWindow, Window,
+    WindowMinutes, restart_delay,
+};
+#[cfg(feature = "cli")]
+pub use webhook::{Delivered, Delivery, InvalidWebhook, Webhook};

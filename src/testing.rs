@@ -26,6 +26,7 @@ mod model;
 mod op;
 mod row;
 mod schedule;
+mod schedules;
 mod step;
 mod strategy;
 
@@ -38,6 +39,10 @@ pub use form::{FieldKind, FormField, Given, fits, is_form};
 pub use model::Model;
 pub use op::{Answer, Expect, Op, Outcome, Texts};
 pub use row::{Layout, Row};
+pub use schedules::{
+    ForeignWrite, ListFilter, ScheduleModel, ScheduleOp, ScheduleOutcome, compare_schedules,
+    schedule_ops,
+};
 pub use step::{Ending, Sequence, Step};
 pub use strategy::{call, foreign, op, ops, row, steps};
 

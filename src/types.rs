@@ -15,7 +15,10 @@ mod json_text;
 mod limits;
 mod policy;
 mod process;
+mod progress;
+mod project_name;
 mod request_id;
+mod schedule;
 mod signature;
 mod timestamp;
 
@@ -39,6 +42,14 @@ pub(crate) use json_text::{parse_json, read_answer, to_json_text};
 pub use limits::Limits;
 pub use policy::Policy;
 pub use process::{Moment, ProcessIdentity, Uptime};
+pub use progress::ReportedProgress;
+pub use project_name::{InvalidProjectName, ProjectName};
 pub use request_id::{InvalidRequestId, RequestId};
+pub(crate) use schedule::override_at;
+pub use schedule::{
+    ConcernedSchedule, Concurrency, InvalidSchedule, ModelName, NewSchedule, OverrideId,
+    OverrideKind, Schedule, ScheduleId, ScheduleOverride, ScheduleState, TimeOfDay, Verdict,
+    Weekdays, WeeklyWindow, Window, WindowMinutes, restart_delay,
+};
 pub(crate) use signature::Signature;
 pub use timestamp::Timestamp;

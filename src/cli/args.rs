@@ -7,14 +7,17 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::backup::BackupArgs;
 use super::commands::{
-    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, DeleteArgs, DependsArgs,
-    EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs, McpConfigArgs,
-    PassArgs, ReadyArgs, ReleaseArgs, ShowArgs, SkipArgs, StatusArgs,
+    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, DeleteArgs,
+    DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs,
+    ListArgs, LogArgs, McpConfigArgs, PassArgs, PolicyArgs, ProgressArgs, ReadyArgs, RecoverArgs,
+    ReleaseArgs, RetryArgs, SchedulesArgs, ShowArgs, SkipArgs, StatusArgs, UndoArgs, WatchArgs,
 };
 use super::exit::EXIT_CODES;
 use super::run::RunArgs;
+use super::signature::parse_token;
 use super::simulated::SimulatedArgs;
-use crate::{FeatureId, FenceToken};
+use super::time::parse_duration;
+use crate::{EventId, FeatureId, FenceToken};
 
 /// Above the options that every command has.
 const COMMON: &str = "Common options";
@@ -97,7 +100,9 @@ pub(crate) enum Command {
     Ready(ReadyArgs),
     /// List what waits for other features.
     Blocked(BlockedArgs),
-    /// Claim a feature; without an ID the one to take first.
+    /// Tell why a feature is ready or not, and what would make it so.
+    Explain(ExplainArgs),
+    /// Claim a feature, without an ID the one to take first; or renew a claim.
     Claim(ClaimArgs),
     /// Mark a feature as passing and end its claim.
     Pass(PassArgs),
@@ -107,6 +112,12 @@ pub(crate) enum Command {
     Skip(SkipArgs),
     /// Give a claim back.
     Release(ReleaseArgs),
+    /// List who holds what, and how attempts ended.
+    Claims(ClaimsArgs),
+    /// End the claims that are over: their leases have run out, or their processes died.
+    Recover(RecoverArgs),
+    /// Give a feature that has failed too often another chance.
+    Retry(RetryArgs),
     /// Add a feature, or several from JSON.
     Add(AddArgs),
     /// Change what a feature says.
@@ -117,10 +128,22 @@ pub(crate) enum Command {
     Depends(DependsArgs),
     /// Answer the question that a feature asks, or show it.
     Answer(AnswerArgs),
+    /// List what happened, the latest first.
+    Log(LogArgs),
+    /// Print what happens, as it happens.
+    Watch(WatchArgs),
+    /// Take changes back.
+    Undo(UndoArgs),
+    /// Show or change how often features are tried, and how much is remembered.
+    Policy(PolicyArgs),
     /// Import a feature list into an empty project.
     Import(ImportArgs),
     /// Export all features as a list that `import` reads.
     Export(ExportArgs),
+    /// Tell how far the project is, and report it to a webhook; looking changes nothing.
+    Progress(ProgressArgs),
+    /// Show or change the hours in which agents may run by themselves.
+    Schedules(SchedulesArgs),
     /// Print the dependency graph.
     Graph(GraphArgs),
     /// Serve MCP over stdin and stdout, for agents.
@@ -172,6 +195,12 @@ pub(crate) fn parse_id(text: &str) -> Result<FeatureId, String> {
     number.map(FeatureId::from).map_err(|_| "the number of a feature is a whole number".to_owned())
 }
 
+/// The number of an event.
+pub(crate) fn parse_event(text: &str) -> Result<EventId, String> {
+    let number = text.parse::<i64>();
+    number.map(EventId::from).map_err(|_| "the number of an event is a whole number".to_owned())
+}
+
 /// What an agent or a session is called.
 pub(crate) fn parse_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() || text.chars().any(char::is_control) {
@@ -180,32 +209,22 @@ pub(crate) fn parse_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A lease: a number of seconds, or one with `s`, `m`, `h` or `d` behind it.
+/// A lease that is renewed while it runs.
 pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
-        Some(number) => (number, text.get(number.len()..).unwrap_or_default()),
-        None => (text, "s"),
-    };
-    let seconds = match unit {
-        "m" => 60.0,
-        "h" => 3_600.0,
-        "d" => 86_400.0,
-        _ => 1.0,
-    };
-    let length = number.parse::<f64>().ok().map(|number| number * seconds);
-    let length = length.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    length
-        .filter(|length| *length >= SHORTEST_LEASE)
-        .ok_or_else(|| "a lease is at least 1s; write it like 90s, 30m or 2h".to_owned())
+    let length = parse_duration(text)?;
+    if length < SHORTEST_LEASE {
+        return Err("a lease is at least 1s".to_owned());
+    }
+    Ok(length)
 }
 
 fn parse_claim(text: &str) -> Result<Lent, String> {
     if text.is_empty() {
         return Ok(Lent(None));
     }
-    let numbers = text.split_once('=').and_then(|(feature, token)| {
-        Some((parse_id(feature).ok()?, token.parse::<i64>().ok()?.into()))
-    });
+    let numbers = text
+        .split_once('=')
+        .and_then(|(feature, token)| Some((parse_id(feature).ok()?, parse_token(token).ok()?)));
     let claim = numbers.ok_or_else(|| "a claim is FEATURE=TOKEN, two whole numbers".to_owned())?;
     Ok(Lent(Some(claim)))
 }

@@ -52,12 +52,16 @@ impl<'a> Session<'a> {
         Ok(store)
     }
 
-    pub(crate) fn open_folder(&mut self, folder: &Path) -> Result<Store, Failed> {
-        let options = OpenOptions {
+    /// How the user wants databases to be opened.
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions {
             lock_wait: self.arguments.lock_wait,
             allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
-        };
-        let store = Store::open_project_with(folder, &options)?;
+        }
+    }
+
+    pub(crate) fn open_folder(&mut self, folder: &Path) -> Result<Store, Failed> {
+        let store = Store::open_project_with(folder, &self.options())?;
         self.store = Some(store.clone());
         let opening = store.opening();
         if let Some(imported) = &opening.imported {

@@ -12,7 +12,7 @@ mod update;
 mod verdict;
 
 pub(super) use authority::authority;
-pub use check::{CheckFeatures, FeatureFindings};
+pub use check::{CheckFeatures, FeatureFindings, RecordFindings};
 pub use claim::{
     Claim, ClaimBatch, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress,
     MarkInProgress,

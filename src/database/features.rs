@@ -143,8 +143,14 @@ const FLOOR_TRIGGER: &str = "CREATE TRIGGER autoforge_store_deleted AFTER DELETE
         WHERE fact = 'feature_id_floor' AND value < OLD.id;
     END";
 
+/// The features that passed when progress was last reported; their number then is the fact
+/// `progress_reported`, which nobody has set before the first report.
+const PROGRESS: &str = "CREATE TABLE autoforge_progress (
+    feature_id INTEGER PRIMARY KEY
+)";
+
 /// The rest of what a current file has, by kind and name.
-const PARTS: [(&str, &str, &str); 16] = [
+const PARTS: [(&str, &str, &str); 17] = [
     ("index", "ix_features_id", "CREATE INDEX ix_features_id ON features (id)"),
     ("index", "ix_features_priority", "CREATE INDEX ix_features_priority ON features (priority)"),
     ("index", "ix_features_passes", "CREATE INDEX ix_features_passes ON features (passes)"),
@@ -181,6 +187,7 @@ const PARTS: [(&str, &str, &str); 16] = [
     ("index", "autoforge_claims_standing", history::CLAIMS_STANDING),
     ("table", "autoforge_budgets", history::BUDGETS),
     ("table", "autoforge_requests", history::REQUESTS),
+    ("table", "autoforge_progress", PROGRESS),
 ];
 
 /// Kind, name, and what makes the definition.

@@ -37,6 +37,12 @@ impl Limits {
     pub const REQUEST_ID_CHARS: usize = 200;
     /// Bytes of an answer, as JSON, that is kept for a repetition of its request.
     pub const ANSWER_BYTES: usize = 63 << 20;
+    /// Characters of a project's name.
+    pub const PROJECT_NAME_CHARS: usize = 50;
+    /// Schedules of one project.
+    pub const SCHEDULES: usize = 50;
+    /// Characters (Unicode scalar values) of a model's name.
+    pub const MODEL_CHARS: usize = 50;
     /// Bytes of one row, or of one value in it, that `SQLite` may handle.
     pub const ROW_BYTES: i32 = 64 << 20;
 }

@@ -10,6 +10,7 @@ mod file;
 mod owners;
 mod raw;
 mod replay;
+mod schedules;
 
 use std::path::Path;
 use std::thread;
