@@ -43,6 +43,8 @@ mod ownership;
 mod places;
 mod processes;
 mod progress;
+#[cfg(feature = "cli")]
+mod run;
 mod schedules;
 mod support;
 mod undo;

@@ -417,3 +417,31 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
 pub(crate) fn say_note(note: &str) {
     drop(writeln!(std::io::stderr(), "{note}"));
 }
+
+pub(crate) fn can_mount() -> bool {
+    let probe = "mount -t tmpfs -o size=64k tmpfs /tmp";
+    let status = Program::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", probe])
+        .status();
+    match status {
+        Ok(status) => status.success(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The processes that have the project's folder on their command line or in their environment.
+pub(crate) fn processes_of(project: &Path) -> Vec<String> {
+    let name = project.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        for file in ["cmdline", "environ"] {
+            #[expect(clippy::disallowed_methods, reason = "a file of the kernel")]
+            let text = std::fs::read(entry.path().join(file)).unwrap_or_default();
+            if String::from_utf8_lossy(&text).contains(name) {
+                found.push(format!("{}: {}", file, entry.path().display()));
+            }
+        }
+    }
+    found
+}

@@ -1,8 +1,9 @@
 //! Carries out what was decided.
 
+mod storage;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use self::storage::{Trouble, watch_commits};
 use super::hands::{Hand, Hands, Settling};
 use super::{Outcome, RunError};
 use crate::orchestrator::agent::{Agent, Heard, Limits, Orders, Urge};
@@ -20,10 +22,9 @@ use crate::orchestrator::settings::Settings;
 use crate::orchestrator::stop::Stop;
 use crate::orchestrator::workplace::{Desk, Task, Workplace};
 use crate::{
-    Caller, ClaimBatch, ClearInProgress, Command, Error, EventId, EventKind, FeatureId, Features,
-    FenceToken, GetChanges, GetFeature, GetLog, GetSnapshot, GetSummary, LeaseKeeper, MarkFailing,
-    OpenOptions, ProcessIdentity, ProjectLayout, RecoverClaims, Refusal, Snapshot, StorageError,
-    Store, Timestamp,
+    Caller, ClaimBatch, ClearInProgress, Command, EventId, EventKind, FeatureId, FenceToken,
+    GetChanges, GetFeature, GetLog, GetSnapshot, GetSummary, LeaseKeeper, MarkFailing, OpenOptions,
+    ProcessIdentity, ProjectLayout, RecoverClaims, Snapshot, StorageError, Store, Timestamp,
 };
 
 /// How often the file that asks for a pause is looked for, and what has failed is tried again.
@@ -37,10 +38,6 @@ const FAILED_STARTS: u32 = 3;
 const UNHEARD: usize = 1024;
 /// Events that are read at a time.
 const EVENTS: usize = 500;
-/// How long the thread that waits for commits goes on after the run.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long somebody in a hurry waits for the storage.
-const HURRIED: Duration = Duration::from_secs(2);
 
 /// Why claims end that nobody has settled.
 const OVER: &str = "the run ended";
@@ -76,12 +73,6 @@ pub(super) struct Runner<'r> {
     commits: watch::Receiver<()>,
     started: Instant,
     outcome: Outcome,
-}
-
-/// Why a call of the storage brought nothing.
-enum Trouble<R> {
-    Refused(R),
-    Storage(StorageError),
 }
 
 impl<'r> Runner<'r> {
@@ -506,73 +497,6 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// Calls the storage, and goes on hearing agents meanwhile: the storage may wait for another
-    /// program's lock for as long as half a minute.
-    async fn call<C>(&mut self, command: C) -> Result<C::Output, Trouble<C::Rejection>>
-    where
-        C: Command<Database = Features>,
-    {
-        self.reopen().await?;
-        let reply = self.store.try_submit(command).map_err(Trouble::Storage)?;
-        let mut reply = pin!(reply);
-        let mut urge = self.urge.clone();
-        let hurry = async {
-            if urge.wait_for(|urge| *urge == Urge::Hurry).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            sleep(HURRIED).await;
-        };
-        let mut hurry = pin!(hurry);
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut reply => return match answer {
-                    Ok(output) => Ok(output),
-                    Err(Error::Refused(refusal)) => Err(Trouble::Refused(refusal)),
-                    Err(Error::Storage(fault)) => Err(Trouble::Storage(fault)),
-                },
-                Some(heard) = self.receiver.recv() => match heard {
-                    Heard::Said(agent, line) => {
-                        (self.observe)(&Happening::Said { agent, line });
-                    }
-                    ended @ Heard::Ended(..) => self.unheard.push_back(ended),
-                },
-                () = &mut hurry => {
-                    return Err(Trouble::Storage(StorageError::DeadlinePassed { allowed: HURRIED }));
-                }
-            }
-        }
-    }
-
-    /// Opens the store anew where that is the only remedy.
-    async fn reopen<R: Refusal>(&mut self) -> Result<(), Trouble<R>> {
-        if self.store.is_open() {
-            return Ok(());
-        }
-        let (worn, options) = (self.store.clone(), self.options);
-        let project = self.workplace.project().to_owned();
-        let opened = spawn_blocking(move || {
-            worn.close();
-            Store::open_project_with(project, &options)
-        });
-        let fault = match opened.await {
-            Ok(Ok(store)) => {
-                self.keeper.attach(&store);
-                self.commits = watch_commits(&store);
-                self.store = store;
-                return Ok(());
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let path = self.store.path().into();
-        Err(Trouble::Storage(StorageError::Poisoned { path, cause: fault }))
-    }
-
-    fn tell_trouble(&mut self, fault: &StorageError) {
-        (self.observe)(&Happening::Trouble(fault.to_string()));
-    }
-
     /// Ends everything that was begun: agents with their processes, claims, the store. Whatever went
     /// before, this is the way out.
     pub(super) async fn wind_up(mut self) -> Outcome {
@@ -615,18 +539,4 @@ impl<'r> Runner<'r> {
         }
         Outcome { elapsed: started.elapsed(), ..outcome }
     }
-}
-
-/// Tells of every commit, from a thread that ends with its store or with whoever listens.
-fn watch_commits(store: &Store) -> watch::Receiver<()> {
-    let (sender, receiver) = watch::channel(());
-    let (mut commits, store) = (store.commits(), store.clone());
-    spawn_blocking(move || {
-        while !sender.is_closed() && store.is_open() {
-            if commits.wait(LOOK) {
-                sender.send_replace(());
-            }
-        }
-    });
-    receiver
 }
