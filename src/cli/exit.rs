@@ -74,6 +74,7 @@ impl Exit {
             | "too_many_features"
             | "several_agents"
             | "answer_too_large" => Self::Usage,
+            "no_agent" => Self::Failure,
             "no_project" | "no_such_schedule" | "file_not_found" | "not_found"
             | "unknown_dependency" | "no_such_dependency" | "unknown_event"
             | "events_forgotten" => Self::NotFound,
