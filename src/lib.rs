@@ -63,7 +63,7 @@ pub use command::{
     SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal,
     UndoTarget, Undone, UndoneStep, UpdateFeature, UpdateRefusal,
 };
-pub use database::{Database, Features, Schema};
+pub use database::{Assistant, Database, Features, Registry, Schema};
 pub use engine::{
     BackupReport, CheckpointReport, CloseReport, Diagnosis, Examination, JournalMode, OpenOptions,
     SQLITE_REQUIRED,
