@@ -3,6 +3,7 @@
 //! A new command is one new file below (or a verb beside its kin) and one `pub use` line here.
 
 mod claims;
+mod conversation;
 mod dependency;
 mod explain;
 mod feature;
@@ -10,6 +11,8 @@ mod history;
 mod human_input;
 mod once;
 mod policy;
+mod project;
+mod setting;
 mod signed;
 mod undo;
 
@@ -29,6 +32,11 @@ pub use claims::{
     GetAttempts, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims, RenewedClaims,
     RetryFeature, StandingClaim,
 };
+pub use conversation::{
+    AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
+    DeleteConversation, DeletedConversation, GetConversation, GetMessages, ListConversations,
+    ListedConversation, MessageSpan, RenameConversation, WholeConversation,
+};
 pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
 };
@@ -46,6 +54,11 @@ pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 pub use once::{Once, OnceRefusal};
 pub use policy::{GetPolicy, SetPolicy};
+pub use project::{
+    GetProject, ListProjects, ProjectRefusal, RegisterProject, SetAutoImprove, SetConcurrency,
+    UnregisterProject, UpdateProjectPath,
+};
+pub use setting::{GetSetting, ListSettings, SetSettings, SettingRefusal};
 pub use signed::Signed;
 pub use undo::{LeftOut, PreviewUndo, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep};
 

@@ -38,6 +38,7 @@ mod command;
 mod database;
 mod engine;
 mod error;
+mod home;
 mod host;
 #[cfg(feature = "cli")]
 pub mod mcp;
@@ -63,14 +64,24 @@ pub use command::{
     SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal,
     UndoTarget, Undone, UndoneStep, UpdateFeature, UpdateRefusal,
 };
+pub use command::{
+    AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
+    DeleteConversation, DeletedConversation, GetConversation, GetMessages, GetProject, GetSetting,
+    ListConversations, ListProjects, ListSettings, ListedConversation, MessageSpan, ProjectRefusal,
+    RegisterProject, RenameConversation, SetAutoImprove, SetConcurrency, SetSettings,
+    SettingRefusal, UnregisterProject, UpdateProjectPath, WholeConversation,
+};
 pub use database::{Assistant, Database, Features, Registry, Schema};
 pub use engine::{
     BackupReport, CheckpointReport, CloseReport, Diagnosis, Examination, JournalMode, OpenOptions,
     SQLITE_REQUIRED,
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
+pub use home::{FolderState, HomeLayout};
 pub use project::ProjectLayout;
-pub use store::{Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, Store, dispose};
+pub use store::{
+    Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, SeenProject, Store, dispose,
+};
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,
@@ -79,4 +90,10 @@ pub use types::{
     HumanInputAnswer, HumanInputRequest, InvalidFeature, InvalidRequest, InvalidRequestId, Lease,
     Limits, Moment, NewFeature, Obstacle, PlannedFeature, Policy, ProcessIdentity, RequestId,
     Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,
+};
+pub use types::{
+    AutoImprove, Concurrency, Conversation, ConversationId, ConversationTitle, ImproveInterval,
+    InvalidConversation, InvalidProject, InvalidSetting, LocalTime, Message, MessageId,
+    NewConversation, NewMessage, Project, ProjectName, ProjectPath, Role, Secret, Setting,
+    SettingChange, SettingKey, SettingValue, StoredRole,
 };

@@ -1,10 +1,12 @@
 //! The store: what callers hold. It wires the actor to the engine and keeps the one cache of
 //! engines.
 
+mod assistant;
 mod commits;
 mod keeper;
 mod pending;
 mod project;
+mod registry;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -33,6 +35,7 @@ pub use keeper::LeaseKeeper;
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
 pub use project::{ImportedBacklog, Opening};
+pub use registry::SeenProject;
 
 /// Commands that may wait in each lane of a mailbox; whoever comes then waits or is refused.
 const MAILBOX_CAPACITY: usize = 1024;

@@ -6,6 +6,7 @@
 
 mod backlog;
 mod claim;
+mod conversation;
 mod digest;
 mod event;
 mod feature;
@@ -15,13 +16,19 @@ mod json_text;
 mod limits;
 mod policy;
 mod process;
+mod project;
 mod request_id;
+mod setting;
 mod signature;
 mod timestamp;
 
 pub use backlog::{BacklogProblem, EntryProblem};
 pub use claim::{
     AttemptEnd, AttemptOutcome, Caller, ClaimRecord, FenceToken, Holder, Lease, Tenure,
+};
+pub use conversation::{
+    Conversation, ConversationId, ConversationTitle, InvalidConversation, Message, MessageId,
+    NewConversation, NewMessage, Role, StoredRole,
 };
 pub(crate) use digest::Fnv1a;
 pub(crate) use event::Fields;
@@ -39,6 +46,10 @@ pub(crate) use json_text::{parse_json, read_answer, to_json_text};
 pub use limits::Limits;
 pub use policy::Policy;
 pub use process::{Moment, ProcessIdentity, Uptime};
+pub use project::{
+    AutoImprove, Concurrency, ImproveInterval, InvalidProject, Project, ProjectName, ProjectPath,
+};
 pub use request_id::{InvalidRequestId, RequestId};
+pub use setting::{InvalidSetting, Secret, Setting, SettingChange, SettingKey, SettingValue};
 pub(crate) use signature::Signature;
-pub use timestamp::Timestamp;
+pub use timestamp::{LocalTime, Timestamp};

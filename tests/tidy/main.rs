@@ -27,6 +27,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "error", may_name: &["types"] },
     Layer { module: "host", may_name: &["types"] },
     Layer { module: "project", may_name: &["types", "error"] },
+    Layer { module: "home", may_name: &["types", "error", "project"] },
     Layer { module: "tx", may_name: &["types", "host", "error"] },
     Layer { module: "database", may_name: &["types", "host", "error", "tx"] },
     Layer { module: "command", may_name: &["types", "host", "error", "tx", "database"] },
@@ -35,8 +36,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "store",
         may_name: &[
-            "types", "host", "error", "project", "tx", "database", "command", "engine", "sync",
-            "actor",
+            "types", "host", "error", "project", "home", "tx", "database", "command", "engine",
+            "sync", "actor",
         ],
     },
     Layer {
