@@ -115,6 +115,10 @@ impl<D: Database> Store<D> {
                 opening.migrated = opened.migrated;
                 Ok::<_, OpenError>(running)
             })?;
+            if engine.kind != D::SCHEMA.sign() {
+                let found = format!("this process has it open as a file of {}", engine.kind);
+                return Err(OpenError::Foreign { path: key, found });
+            }
             if FileIdentity::at(&key) == Some(engine.file) {
                 break engine;
             }
@@ -316,6 +320,8 @@ pub fn dispose(path: impl AsRef<Path>) -> Result<Option<CloseReport>, OpenError>
 /// An engine at work.
 struct Running {
     path: Arc<Path>,
+    /// The kind of file that it was opened as. The key of the cache is the path alone.
+    kind: &'static str,
     file: FileIdentity,
     opened_by: u32,
     lock_wait: Duration,
@@ -364,6 +370,7 @@ impl Running {
         let opened = opened?;
         let running = Self {
             path,
+            kind: D::SCHEMA.sign(),
             file: opened.identity,
             opened_by: std::process::id(),
             lock_wait: options.lock_wait,

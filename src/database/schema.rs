@@ -142,6 +142,14 @@ pub(crate) enum Condition {
 }
 
 impl Schema {
+    /// The table by which a file of this kind is known.
+    pub(crate) const fn sign(&self) -> &'static str {
+        match self.tables {
+            [first, ..] => first.name,
+            [] => "nothing",
+        }
+    }
+
     /// Decides on a snapshot, without writing.
     pub(crate) fn inspect(&self, tx: &Tx<'_, Read>) -> rusqlite::Result<Condition> {
         let objects = Objects::of(tx)?;
@@ -206,9 +214,8 @@ impl Schema {
     /// names without the columns that every release had.
     fn foreign(&self, tx: &Tx<'_, Read>, objects: &Objects) -> rusqlite::Result<Option<String>> {
         let known = |name: &str| self.tables.iter().any(|table| table.name == name);
-        if let Some(sign) = self.tables.first().map(|table| table.name)
-            && !objects.has("table", sign)
-        {
+        let sign = self.sign();
+        if !objects.has("table", sign) {
             let ours =
                 |name: &str| known(name) || name.starts_with("sqlite_") || name == FACTS.name;
             if let Some(name) = objects.of_kind("table").find(|name| !ours(name)) {

@@ -7,6 +7,7 @@
     reason = "a test that unwraps fails with the place, which is all it needs; helpers of tests too"
 )]
 
+mod assistant;
 #[cfg(feature = "cli")]
 mod backup;
 mod claims;
@@ -41,6 +42,7 @@ mod opening;
 mod ownership;
 mod places;
 mod processes;
+mod registry;
 mod support;
 mod undo;
 mod waiting;
