@@ -84,6 +84,10 @@ const BANNED: &[(&[&str], &str)] = &[
     (&["#", "[", "ignore"], "assert today's behaviour with a FIXME, or remove the test"),
 ];
 
+/// Where the commands stand once more as plain data, for the reference model of each kind of file.
+const OPS: &[&str] =
+    &["src/testing/op.rs", "src/testing/conversations.rs", "src/testing/registry.rs"];
+
 /// Commands that the reference model does not say a second time, since what they must do is a property
 /// of the others, and the tests that hold them to it.
 const PROVEN_BY_PROPERTY: &[(&str, &str)] = &[
@@ -308,13 +312,16 @@ fn undeclared_files(tree: &Tree) -> Vec<String> {
     complaints
 }
 
-/// Each command has a variant of its name in `Op`, so tests and fuzz targets run it. One that is made
+/// Each command has a variant of its name among the [`OPS`], so tests and fuzz targets run it. One that is made
 /// of any other (`impl<C: Command> Command for Signed<C>`) does what that does and needs none.
 fn commands_without_op(tree: &Tree) -> Vec<String> {
-    let Some(model) = tree.file("src/testing/op.rs") else { return Vec::new() };
-    let model = model.tokens();
-    let ops: BTreeSet<&str> = paths(&model)
+    let models: Vec<_> = OPS.iter().filter_map(|path| Some(tree.file(path)?.tokens())).collect();
+    if models.is_empty() {
+        return Vec::new();
+    }
+    let ops: BTreeSet<&str> = models
         .iter()
+        .flat_map(|model| paths(model))
         .filter_map(|path| path.segments.strip_prefix(&["Self"])?.first().copied())
         .collect();
     let tests: BTreeSet<&str> = tree.files.iter().flat_map(File::test_names).collect();
@@ -327,8 +334,8 @@ fn commands_without_op(tree: &Tree) -> Vec<String> {
             let name = text(&tokens, at + 3);
             if starts_with(&tokens, at, &["impl", "Command", "for"]) && !known(name) {
                 let line = tokens.get(at).map_or(1, |token| token.line);
-                let instead = "give it one in src/testing/op.rs, and say in the model what it does";
-                let what = format!("command `{name}` has no variant in `Op`");
+                let instead = "give it one in src/testing, and say in the model what it does";
+                let what = format!("command `{name}` has no variant among the operations");
                 complaints.push(file.complaint(line, &what, instead));
             }
         }
