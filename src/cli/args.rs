@@ -7,9 +7,10 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::backup::BackupArgs;
 use super::commands::{
-    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, DeleteArgs, DependsArgs,
-    EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs, McpConfigArgs,
-    PassArgs, ReadyArgs, ReleaseArgs, ShowArgs, SkipArgs, StatusArgs,
+    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, ConversationsArgs, DeleteArgs,
+    DependsArgs, EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs,
+    McpConfigArgs, PassArgs, ProjectsArgs, ReadyArgs, ReleaseArgs, SettingsArgs, ShowArgs,
+    SkipArgs, StatusArgs,
 };
 use super::exit::EXIT_CODES;
 use crate::FeatureId;
@@ -91,6 +92,12 @@ pub(crate) enum Command {
     Mcp,
     /// Copy the database into a new file, beside running agents, and check the copy.
     Backup(BackupArgs),
+    /// Look at the conversations with the project's assistant.
+    Conversations(ConversationsArgs),
+    /// Look at and change which projects there are on this machine.
+    Projects(ProjectsArgs),
+    /// Look at and change the settings of all projects on this machine.
+    Settings(SettingsArgs),
     /// Print how to register the MCP server with a client.
     McpConfig(McpConfigArgs),
     /// Show the problem solved: many agents, one of them killed, one backlog, verified.

@@ -6,6 +6,7 @@ mod add;
 mod answer;
 mod claim;
 mod completions;
+mod conversations;
 mod delete;
 mod depends;
 mod edit;
@@ -15,7 +16,9 @@ mod import;
 mod init;
 mod list;
 mod mcp_config;
+mod projects;
 mod ready;
+mod settings;
 mod show;
 mod status;
 mod verdict;
@@ -24,6 +27,7 @@ pub(crate) use add::AddArgs;
 pub(crate) use answer::AnswerArgs;
 pub(crate) use claim::ClaimArgs;
 pub(crate) use completions::CompletionsArgs;
+pub(crate) use conversations::ConversationsArgs;
 pub(crate) use delete::DeleteArgs;
 pub(crate) use depends::DependsArgs;
 pub(crate) use edit::EditArgs;
@@ -33,7 +37,9 @@ pub(crate) use import::ImportArgs;
 pub(crate) use init::InitArgs;
 pub(crate) use list::ListArgs;
 pub(crate) use mcp_config::McpConfigArgs;
+pub(crate) use projects::ProjectsArgs;
 pub(crate) use ready::{BlockedArgs, ReadyArgs};
+pub(crate) use settings::SettingsArgs;
 pub(crate) use show::ShowArgs;
 pub(crate) use status::StatusArgs;
 pub(crate) use verdict::{FailArgs, PassArgs, ReleaseArgs, SkipArgs};
@@ -72,6 +78,9 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Export(args) => args,
         Command::Graph(args) => args,
         Command::Backup(args) => args,
+        Command::Conversations(args) => args,
+        Command::Projects(args) => args,
+        Command::Settings(args) => args,
         Command::McpConfig(args) => args,
         Command::Completions(args) => args,
         Command::Mcp | Command::Demo(_) | Command::DemoWorker(_) | Command::Doctor(_) => {

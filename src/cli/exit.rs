@@ -64,9 +64,19 @@ impl Exit {
             | "too_many_dependencies"
             | "repeated_dependency"
             | "not_earlier"
-            | "too_many_features" => Self::Usage,
-            "no_project" | "file_not_found" | "not_found" | "unknown_dependency"
-            | "no_such_dependency" => Self::NotFound,
+            | "too_many_features"
+            | "invalid_conversation"
+            | "invalid_project"
+            | "invalid_setting"
+            | "repeated_setting" => Self::Usage,
+            "no_project"
+            | "file_not_found"
+            | "not_found"
+            | "unknown_dependency"
+            | "no_such_dependency"
+            | "unknown_conversation"
+            | "unknown_project"
+            | "unknown_setting" => Self::NotFound,
             "file_exists"
             | "already_passing"
             | "already_in_progress"
@@ -83,7 +93,10 @@ impl Exit {
             | "exhausted"
             | "stale_token"
             | "held_by_other"
-            | "out_of_attempts" => Self::Conflict,
+            | "out_of_attempts"
+            | "project_exists"
+            | "path_taken"
+            | "project_moved" => Self::Conflict,
             "nothing_ready" | "all_passing" => Self::NothingReady,
             "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" => Self::Busy,
             "corrupt" | "not_a_database" | "not_a_file" | "foreign_database" => Self::Corrupt,
@@ -192,6 +205,8 @@ fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
             "`autoforge-store init` makes a project there; --dir names another folder".into()
         }
         "not_found" | "unknown_dependency" => "`autoforge-store list` shows all features".into(),
+        "unknown_conversation" => "`autoforge-store conversations list` shows all".into(),
+        "unknown_project" => "`autoforge-store projects list` shows all".into(),
         "already_in_progress" => format!("`autoforge-store release {id}` gives the claim back"),
         "already_passing" => format!("`autoforge-store fail {id}` opens it again"),
         "waiting_for_human" => format!("`autoforge-store answer {id}` shows the question"),

@@ -208,8 +208,10 @@ impl Command for SetConcurrency {
 pub struct SetAutoImprove {
     /// The project.
     pub name: String,
-    /// What holds from now on.
-    pub auto_improve: AutoImprove,
+    /// Whether it is; `None` leaves that as it is.
+    pub enabled: Option<bool>,
+    /// How long it rests between; `None` leaves that as it is.
+    pub interval: Option<ImproveInterval>,
 }
 
 impl Command for SetAutoImprove {
@@ -220,7 +222,11 @@ impl Command for SetAutoImprove {
     type Rejection = ProjectRefusal;
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Project, Failure<ProjectRefusal>> {
-        let (project, auto_improve) = (existing(tx, &self.name)?, self.auto_improve);
+        let project = existing(tx, &self.name)?;
+        let auto_improve = AutoImprove {
+            enabled: self.enabled.unwrap_or(project.auto_improve.enabled),
+            interval: self.interval.unwrap_or(project.auto_improve.interval),
+        };
         tx.execute(
             "UPDATE projects
              SET auto_improve_enabled = ?2, auto_improve_interval_minutes = ?3 WHERE name = ?1",

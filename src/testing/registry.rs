@@ -24,7 +24,7 @@ pub enum RegistryOp {
     UnregisterProject { name: &'static str, expected_path: Option<&'static str> },
     UpdateProjectPath { name: &'static str, path: &'static str },
     SetConcurrency { name: &'static str, agents: u8 },
-    SetAutoImprove { name: &'static str, enabled: bool, minutes: u16 },
+    SetAutoImprove { name: &'static str, enabled: Option<bool>, minutes: Option<u16> },
     GetProject(&'static str),
     ListProjects,
     GetSetting(&'static str),
@@ -75,9 +75,9 @@ impl RegistryOp {
                 Err(_) => INVALID,
             },
             Self::SetAutoImprove { name, enabled, minutes } => {
-                let Ok(interval) = ImproveInterval::minutes(*minutes) else { return INVALID };
-                let auto_improve = AutoImprove { enabled: *enabled, interval };
-                one(call(store, SetAutoImprove { name: owned(name), auto_improve }, now))
+                let interval = minutes.map(ImproveInterval::minutes).transpose();
+                let (Ok(interval), enabled) = (interval, *enabled) else { return INVALID };
+                one(call(store, SetAutoImprove { name: owned(name), enabled, interval }, now))
             }
             Self::GetProject(name) => one(call(store, GetProject { name: owned(name) }, now)),
             Self::ListProjects => told(call(store, ListProjects, now), Outcome::Projects),
@@ -173,9 +173,12 @@ impl RegistryModel {
                 self.change(name, |project| project.concurrency = concurrency)
             }
             RegistryOp::SetAutoImprove { name, enabled, minutes } => {
-                let interval = ImproveInterval::minutes(*minutes).map_err(|_| "invalid")?;
-                let auto_improve = AutoImprove { enabled: *enabled, interval };
-                self.change(name, |project| project.auto_improve = auto_improve)
+                let interval = minutes.map(ImproveInterval::minutes).transpose();
+                let interval = interval.map_err(|_| "invalid")?;
+                self.change(name, |Project { auto_improve, .. }| {
+                    auto_improve.enabled = enabled.unwrap_or(auto_improve.enabled);
+                    auto_improve.interval = interval.unwrap_or(auto_improve.interval);
+                })
             }
             RegistryOp::GetProject(name) => self.change(name, |_| ()),
             RegistryOp::ListProjects => {
@@ -289,7 +292,7 @@ fn op() -> impl Strategy<Value = RegistryOp> {
             .prop_map(|(name, path)| RegistryOp::UpdateProjectPath { name, path }),
         1 => (name(), 0..7_u8)
             .prop_map(|(name, agents)| RegistryOp::SetConcurrency { name, agents }),
-        1 => (name(), any::<bool>(), 0..1500_u16).prop_map(|(name, enabled, minutes)| {
+        1 => (name(), any::<Option<bool>>(), proptest::option::of(0..1500_u16)).prop_map(|(name, enabled, minutes)| {
             RegistryOp::SetAutoImprove { name, enabled, minutes }
         }),
         1 => name().prop_map(RegistryOp::GetProject),

@@ -1,10 +1,12 @@
 //! The command line as its users meet it: arguments, stdout, stderr, exit code.
 #![cfg(test)]
 
+mod conversations;
 mod features;
 mod files;
 mod projects;
 mod questions;
+mod registry;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -62,9 +62,12 @@ fn a_project_moves_changes_and_goes() {
     store.call(UpdateProjectPath { name: name("shop"), path }).unwrap();
     let concurrency = Concurrency::new(5).unwrap();
     store.call(SetConcurrency { name: name("shop"), concurrency }).unwrap();
-    let auto_improve =
-        AutoImprove { enabled: true, interval: ImproveInterval::minutes(1440).unwrap() };
-    let told = store.call(SetAutoImprove { name: name("shop"), auto_improve }).unwrap();
+    let interval = ImproveInterval::minutes(1440).unwrap();
+    let improve = SetAutoImprove { name: name("shop"), enabled: Some(true), interval: None };
+    store.call(improve).unwrap();
+    let rest = SetAutoImprove { name: name("shop"), enabled: None, interval: Some(interval) };
+    let told = store.call(rest).unwrap();
+    let auto_improve = AutoImprove { enabled: true, interval };
     let after = store.call(GetProject { name: name("shop") }).unwrap();
     assert_eq!(
         (after.path.as_str(), after.concurrency, after.auto_improve),
@@ -80,13 +83,13 @@ fn a_project_that_is_not_registered_is_said_by_every_command() {
     let home = Home::new();
     let store = home.open();
     let path = ProjectPath::new("/b").unwrap();
-    let (concurrency, auto_improve) = (Concurrency::default(), AutoImprove::default());
+    let (concurrency, enabled, interval) = (Concurrency::default(), Some(true), None);
     for refusal in [
         store.call(GetProject { name: name("x") }),
         store.call(UnregisterProject { name: name("x"), expected_path: None }),
         store.call(UpdateProjectPath { name: name("x"), path }),
         store.call(SetConcurrency { name: name("x"), concurrency }),
-        store.call(SetAutoImprove { name: name("x"), auto_improve }),
+        store.call(SetAutoImprove { name: name("x"), enabled, interval }),
     ] {
         let Err(error) = refusal else { panic!("{refusal:?}") };
         assert_eq!(
