@@ -8,9 +8,11 @@ mod backup;
 mod commands;
 mod demo;
 mod doctor;
+mod events;
 mod exit;
 mod file;
 mod form;
+mod holders;
 mod home;
 mod input;
 mod locate;
@@ -18,6 +20,8 @@ mod output;
 mod page;
 mod render;
 mod session;
+mod signature;
+mod time;
 mod view;
 
 use std::process::ExitCode;
@@ -42,7 +46,9 @@ pub enum Invocation {
 pub fn parse() -> Invocation {
     let arguments = Arguments::parse();
     match arguments.command {
-        Command::Mcp => Invocation::Serve(ServeOptions { project_dir: arguments.dir }),
+        Command::Mcp(serve) => {
+            Invocation::Serve(ServeOptions { project_dir: arguments.dir, ..serve })
+        }
         _ => Invocation::Command(Box::new(arguments)),
     }
 }
@@ -55,6 +61,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Demo(demo) => demo::run(demo, arguments),
         Command::DemoWorker(worker) => demo::work(worker),
         Command::Doctor(doctor) => doctor::run(doctor, arguments),
+        Command::Watch(watch) => commands::watch::run(watch, arguments).into(),
         command => match commands::task(command) {
             Some(task) => run_task(task, arguments).into(),
             None => exit::Exit::Failure.into(),

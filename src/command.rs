@@ -11,7 +11,9 @@ mod history;
 mod human_input;
 mod once;
 mod policy;
+mod progress;
 mod project;
+mod schedule;
 mod setting;
 mod signed;
 mod undo;
@@ -29,8 +31,8 @@ use crate::tx::{Access, Tx, Write};
 use crate::types::{Caller, FenceToken, RequestId};
 
 pub use claims::{
-    GetAttempts, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims, RenewedClaims,
-    RetryFeature, StandingClaim,
+    Budget, GetAttempts, GetBudgets, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims,
+    RenewedClaims, RetryFeature, StandingClaim,
 };
 pub use conversation::{
     AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
@@ -47,16 +49,25 @@ pub use feature::{
     CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem,
     FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph,
     GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
-    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, SkipFeature,
-    SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready,
+    RecordFindings, SkipFeature, SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
 };
 pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 pub use once::{Once, OnceRefusal};
 pub use policy::{GetPolicy, SetPolicy};
+pub use progress::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
+};
 pub use project::{
     GetProject, ListProjects, ProjectRefusal, RegisterProject, SetAutoImprove, SetConcurrency,
     UnregisterProject, UpdateProjectPath,
+};
+pub use schedule::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
 };
 pub use setting::{GetSetting, ListSettings, SetSettings, SettingRefusal};
 pub use signed::Signed;

@@ -23,7 +23,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use examine::Examination;
-pub(crate) use examine::examine;
+pub(crate) use examine::{examine, look};
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
 pub use location::SQLITE_REQUIRED;
 pub(crate) use location::{FileIdentity, Location};

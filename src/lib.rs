@@ -49,20 +49,23 @@ mod sync;
 pub mod testing;
 mod tx;
 mod types;
+#[cfg(feature = "cli")]
+mod webhook;
 
 pub use command::{
-    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal,
-    ChangesRefusal, CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext,
-    ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures,
-    DeleteFeature, DeletedFeature, DependencyList, DependencyProblem, DependencyRefusal,
-    ExplainFeature, Explanation, FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts,
-    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
-    GetStats, GetSummary, Graph, GraphEntry, Hindrance, HumanInputRefusal, ImportBacklog,
-    ImportRefusal, LeftOut, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, Once,
-    OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem, Ready, RecoverClaims, RecoveredClaim,
-    RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies,
-    SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal,
-    UndoTarget, Undone, UndoneStep, UpdateFeature, UpdateRefusal,
+    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, Budget,
+    BulkRefusal, ChangesRefusal, CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedFeature,
+    ClaimedNext, ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal,
+    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, DependencyProblem,
+    DependencyRefusal, ExplainFeature, Explanation, FeatureChanges, FeatureFindings,
+    FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetBudgets, GetChanges, GetClaims,
+    GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph, GraphEntry,
+    Hindrance, HumanInputRefusal, ImportBacklog, ImportRefusal, LeftOut, ListFeatures, MarkFailing,
+    MarkInProgress, MarkPassing, Once, OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem,
+    Ready, RecordFindings, RecoverClaims, RecoveredClaim, RemoveDependency, RenewClaims,
+    RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies, SetPolicy, Signed,
+    SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal, UndoTarget, Undone,
+    UndoneStep, UpdateFeature, UpdateRefusal,
 };
 pub use command::{
     AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
@@ -70,6 +73,15 @@ pub use command::{
     ListConversations, ListProjects, ListSettings, ListedConversation, MessageSpan, ProjectRefusal,
     RegisterProject, RenameConversation, SetAutoImprove, SetConcurrency, SetSettings,
     SettingRefusal, UnregisterProject, UpdateProjectPath, WholeConversation,
+};
+pub use command::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
+};
+pub use command::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
 };
 pub use database::{Assistant, Database, Features, Registry, Schema};
 pub use engine::{
@@ -80,7 +92,8 @@ pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
 pub use home::{FolderState, HomeLayout};
 pub use project::ProjectLayout;
 pub use store::{
-    Commits, ImportedBacklog, LeaseKeeper, Opening, Reply, SeenProject, Store, dispose,
+    ClaimedProgress, Commits, ImportedBacklog, LeaseKeeper, Opening, ProjectProgress, Reply,
+    SeenProject, Store, dispose,
 };
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
@@ -92,8 +105,16 @@ pub use types::{
     Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,
 };
 pub use types::{
-    AutoImprove, Concurrency, Conversation, ConversationId, ConversationTitle, ImproveInterval,
+    AutoImprove, Conversation, ConversationId, ConversationTitle, ImproveInterval,
     InvalidConversation, InvalidProject, InvalidSetting, LocalTime, Message, MessageId,
-    NewConversation, NewMessage, Project, ProjectName, ProjectPath, Role, Secret, Setting,
-    SettingChange, SettingKey, SettingValue, StoredRole,
+    NewConversation, NewMessage, Project, ProjectPath, Role, Secret, Setting, SettingChange,
+    SettingKey, SettingValue, StoredRole,
 };
+pub use types::{
+    ConcernedSchedule, Concurrency, InvalidConcurrency, InvalidProjectName, InvalidSchedule,
+    ModelName, NewSchedule, OverrideId, OverrideKind, ProjectName, ReportedProgress, Schedule,
+    ScheduleId, ScheduleOverride, ScheduleState, TimeOfDay, Verdict, Weekdays, WeeklyWindow,
+    Window, WindowMinutes, restart_delay,
+};
+#[cfg(feature = "cli")]
+pub use webhook::{Delivered, Delivery, InvalidWebhook, Webhook};

@@ -5,6 +5,7 @@ mod assistant;
 mod commits;
 mod keeper;
 mod pending;
+mod progress;
 mod project;
 mod registry;
 
@@ -24,7 +25,7 @@ use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
     Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
-    FileIdentity, Job, Location, OpenOptions, Opened, examine,
+    FileIdentity, Job, Location, OpenOptions, Opened, examine, look,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
@@ -34,6 +35,7 @@ use commits::{EndOfCommits, Told};
 pub use keeper::LeaseKeeper;
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
+pub use progress::{ClaimedProgress, ProjectProgress};
 pub use project::{ImportedBacklog, Opening};
 pub use registry::SeenProject;
 
@@ -149,6 +151,25 @@ impl<D: Database> Store<D> {
     {
         let location = Location::resolve(path.as_ref())?;
         examine(&location, options, sleep, command)
+    }
+
+    /// Runs a reading command on a file of any state without changing anything in it, as
+    /// [`Store::examine`] does, and without checking the whole file. For commands that cope with what an
+    /// earlier release left, such as [`GetProgress`](crate::GetProgress).
+    ///
+    /// # Errors
+    /// As [`Store::examine`]; [`OpenError::Storage`] also where the command fails, since the file lacks
+    /// what it asks for, is damaged, or stays locked.
+    pub fn look<C>(
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+        command: &C,
+    ) -> Result<C::Output, OpenError>
+    where
+        C: Command<Database = D, Access = Read, Rejection = Infallible>,
+    {
+        let location = Location::resolve(path.as_ref())?;
+        look(&location, options, sleep, command)
     }
 
     /// The real path of the file.

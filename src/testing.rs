@@ -28,6 +28,7 @@ mod op;
 mod registry;
 mod row;
 mod schedule;
+mod schedules;
 mod step;
 mod strategy;
 
@@ -45,6 +46,10 @@ pub use model::Model;
 pub use op::{Answer, Expect, Op, Outcome, Texts};
 pub use registry::{RegistryModel, RegistryOp, RegistryOutcome, RegistryStep, registry_steps};
 pub use row::{Layout, Row};
+pub use schedules::{
+    ForeignWrite, ListFilter, ScheduleModel, ScheduleOp, ScheduleOutcome, compare_schedules,
+    schedule_ops,
+};
 pub use step::{Ending, Sequence, Step};
 pub use strategy::{call, foreign, op, ops, row, steps};
 

@@ -247,7 +247,7 @@ impl LenientRow for Row<'_> {
 
     fn time(&self, column: usize) -> rusqlite::Result<Option<Timestamp>> {
         let text = self.optional_text(column)?;
-        Ok(text.and_then(|text| Timestamp::from_sqlite_text(&text)))
+        Ok(text.and_then(|text| Timestamp::from_text(&text)))
     }
 
     fn stored(&self, column: usize) -> rusqlite::Result<Stored> {

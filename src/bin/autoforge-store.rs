@@ -7,7 +7,10 @@ use autoforge_store::mcp;
 
 fn main() -> ExitCode {
     match cli::parse() {
-        Invocation::Serve(options) => mcp::run(options.project_dir),
+        Invocation::Serve(options) => {
+            let cli::ServeOptions { project_dir, agent, session, lease, claims } = options;
+            mcp::run(&mcp::Options { project_dir, agent, session, lease, claims })
+        }
         Invocation::Command(command) => cli::run(&command),
     }
 }

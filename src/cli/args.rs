@@ -7,16 +7,22 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::backup::BackupArgs;
 use super::commands::{
-    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, ConversationsArgs, DeleteArgs,
-    DependsArgs, EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs,
-    McpConfigArgs, PassArgs, ProjectsArgs, ReadyArgs, ReleaseArgs, SettingsArgs, ShowArgs,
-    SkipArgs, StatusArgs,
+    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, ConversationsArgs,
+    DeleteArgs, DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs,
+    InitArgs, ListArgs, LogArgs, McpConfigArgs, PassArgs, PolicyArgs, ProgressArgs, ProjectsArgs,
+    ReadyArgs, RecoverArgs, ReleaseArgs, RetryArgs, SchedulesArgs, SettingsArgs, ShowArgs,
+    SkipArgs, StatusArgs, UndoArgs, WatchArgs,
 };
 use super::exit::EXIT_CODES;
-use crate::FeatureId;
+use super::signature::parse_token;
+use super::time::parse_duration;
+use crate::{EventId, FeatureId, FenceToken};
 
 /// Above the options that every command has.
 const COMMON: &str = "Common options";
+
+/// Renewals need some room.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// Storage that lets many AI coding agents work on one project at once.
 #[derive(Debug, Parser)]
@@ -41,10 +47,29 @@ pub struct Arguments {
 }
 
 /// How the MCP server is started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ServeOptions {
     /// The project's folder; `None` means `$PROJECT_DIR`, else the current folder.
+    #[arg(skip)]
     pub project_dir: Option<PathBuf>,
+    /// What the agent is called in the history, and as the owner of claims. Default: the name that
+    /// its client gives.
+    #[arg(long, env = "AUTOFORGE_AGENT", value_name = "NAME", value_parser = parse_name)]
+    pub agent: Option<String>,
+    /// Which run of the agent this is, so that `log` and `undo` find its changes together. Default:
+    /// one made of the time and the process number.
+    #[arg(long, env = "AUTOFORGE_SESSION", value_name = "NAME", value_parser = parse_name)]
+    pub session: Option<String>,
+    /// Claim features for this agent alone, for so long unless the server renews it, which it does by
+    /// itself: `90`, `90s`, `30m`, `2h`. The claims end with the server, also if it is killed.
+    /// Without it, claims belong to nobody until somebody releases them.
+    #[arg(long, env = "AUTOFORGE_LEASE", value_name = "DURATION", value_parser = parse_lease)]
+    pub lease: Option<Duration>,
+    /// A claim that was taken for this agent, and that somebody else keeps alive: FEATURE=TOKEN. May
+    /// be given more than once, or as a list with commas.
+    #[arg(long = "claim", env = "AUTOFORGE_CLAIMS", value_name = "FEATURE=TOKEN",
+        value_delimiter = ',', value_parser = parse_claim)]
+    pub claims: Vec<(FeatureId, FenceToken)>,
 }
 
 /// What to do.
@@ -62,7 +87,9 @@ pub(crate) enum Command {
     Ready(ReadyArgs),
     /// List what waits for other features.
     Blocked(BlockedArgs),
-    /// Claim a feature; without an ID the one to take first.
+    /// Tell why a feature is ready or not, and what would make it so.
+    Explain(ExplainArgs),
+    /// Claim a feature, without an ID the one to take first; or renew a claim.
     Claim(ClaimArgs),
     /// Mark a feature as passing and end its claim.
     Pass(PassArgs),
@@ -72,6 +99,12 @@ pub(crate) enum Command {
     Skip(SkipArgs),
     /// Give a claim back.
     Release(ReleaseArgs),
+    /// List who holds what, and how attempts ended.
+    Claims(ClaimsArgs),
+    /// End the claims that are over: their leases have run out, or their processes died.
+    Recover(RecoverArgs),
+    /// Give a feature that has failed too often another chance.
+    Retry(RetryArgs),
     /// Add a feature, or several from JSON.
     Add(AddArgs),
     /// Change what a feature says.
@@ -82,14 +115,26 @@ pub(crate) enum Command {
     Depends(DependsArgs),
     /// Answer the question that a feature asks, or show it.
     Answer(AnswerArgs),
+    /// List what happened, the latest first.
+    Log(LogArgs),
+    /// Print what happens, as it happens.
+    Watch(WatchArgs),
+    /// Take changes back.
+    Undo(UndoArgs),
+    /// Show or change how often features are tried, and how much is remembered.
+    Policy(PolicyArgs),
     /// Import a feature list into an empty project.
     Import(ImportArgs),
     /// Export all features as a list that `import` reads.
     Export(ExportArgs),
+    /// Tell how far the project is, and report it to a webhook; looking changes nothing.
+    Progress(ProgressArgs),
+    /// Show or change the hours in which agents may run by themselves.
+    Schedules(SchedulesArgs),
     /// Print the dependency graph.
     Graph(GraphArgs),
     /// Serve MCP over stdin and stdout, for agents.
-    Mcp,
+    Mcp(ServeOptions),
     /// Copy the database into a new file, beside running agents, and check the copy.
     Backup(BackupArgs),
     /// Look at the conversations with the project's assistant.
@@ -136,6 +181,9 @@ pub(crate) struct DemoWorkerArgs {
     /// The project's folder.
     #[arg(long)]
     pub(crate) project: PathBuf,
+    /// What it is called.
+    #[arg(long)]
+    pub(crate) name: String,
     /// Chance's beginning.
     #[arg(long)]
     pub(crate) seed: u64,
@@ -149,6 +197,36 @@ pub(crate) struct DoctorArgs {}
 pub(crate) fn parse_id(text: &str) -> Result<FeatureId, String> {
     let number = text.strip_prefix('#').unwrap_or(text).parse::<i64>();
     number.map(FeatureId::from).map_err(|_| "the number of a feature is a whole number".to_owned())
+}
+
+/// The number of an event.
+pub(crate) fn parse_event(text: &str) -> Result<EventId, String> {
+    let number = text.parse::<i64>();
+    number.map(EventId::from).map_err(|_| "the number of an event is a whole number".to_owned())
+}
+
+/// What an agent or a session is called.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err("a name has to be visible".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A lease that is renewed while it runs.
+pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text)?;
+    if length < SHORTEST_LEASE {
+        return Err("a lease is at least 1s".to_owned());
+    }
+    Ok(length)
+}
+
+fn parse_claim(text: &str) -> Result<(FeatureId, FenceToken), String> {
+    let numbers = text
+        .split_once('=')
+        .and_then(|(feature, token)| Some((parse_id(feature).ok()?, parse_token(token).ok()?)));
+    numbers.ok_or_else(|| "a claim is FEATURE=TOKEN, two whole numbers".to_owned())
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -32,10 +32,6 @@ use crate::{CreateFeatures, OpenError, PlannedFeature, ProjectLayout, Store};
 /// What a shell expects of a program that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
 
-/// Said wherever a killed worker's claim comes up: it must not look like more than it is.
-const NO_OWNERS: &str = "A claim does not tell yet who made it. Whoever starts agents has to take back what a \
-     killed one held, as this program did; the file cannot do that by itself.";
-
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
@@ -173,8 +169,7 @@ fn play(stage: &Stage, workers: u32) -> Result<Verdict, DemoError> {
     runtime.block_on(async {
         let mut crew = Crew::new(&stage.folder, &messages, stage.seed);
         let mut view = View::new(features);
-        let mut director =
-            Director { store: &stage.store, crew: &mut crew, view: &mut view, features };
+        let mut director = Director { crew: &mut crew, view: &mut view, features };
         let course = director.run(workers).await;
         view.finish();
         let course = match course {
@@ -214,7 +209,6 @@ fn data(stage: &Stage, verdict: &Verdict, workers: u32) -> Value {
         "depth": backlog::depth(&stage.planned),
         "workers": workers,
         "seed": stage.seed,
-        "note": NO_OWNERS,
     });
     if let (Some(data), Value::Object(verdict)) = (data.as_object_mut(), verdict.to_json()) {
         data.extend(verdict);
@@ -235,13 +229,8 @@ fn page(stage: &Stage, verdict: &Verdict, workers: u32) -> Page {
             if check.holds { Cell::new(Tone::Good, "ok") } else { Cell::new(Tone::Bad, "FAILED") };
         vec![holds, Cell::plain(check.name), Cell::plain(&check.found)]
     });
-    let released = match verdict.released.as_slice() {
-        [] => "nothing".to_owned(),
-        ids => ids.iter().map(|id| format!("feature {id}")).collect::<Vec<_>>().join(", "),
-    };
     let figures = format!(
-        "{:.2} s, {} calls, {} calls/s, the slowest {:.1} ms; workers killed: {}; taken back: \
-         {released}",
+        "{:.2} s, {} calls, {} calls/s, the slowest {:.1} ms; workers killed: {}",
         verdict.elapsed.as_secs_f64(),
         verdict.calls,
         verdict.calls_per_second(),
@@ -260,7 +249,6 @@ fn page(stage: &Stage, verdict: &Verdict, workers: u32) -> Page {
         .table(&["", "check", "found"], rows.collect())
         .gap()
         .line([Cell::plain(figures)])
-        .line([Cell::faint(NO_OWNERS)])
         .gap()
         .line([end])
         .line([Cell::plain(format_args!("Look at the result: autoforge-store list -C {folder}"))])

@@ -72,6 +72,14 @@ impl<'a> Session<'a> {
         Ok(store)
     }
 
+    /// How the user wants databases to be opened.
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions {
+            lock_wait: self.arguments.lock_wait,
+            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
+        }
+    }
+
     pub(crate) fn open_folder(&mut self, folder: &Path) -> Result<Store, Failed> {
         let store = Store::open_project_with(folder, &self.options())?;
         self.opened.push(Opened::Features(store.clone()));
@@ -87,13 +95,6 @@ impl<'a> Session<'a> {
             self.warn(problem.clone());
         }
         Ok(store)
-    }
-
-    fn options(&self) -> OpenOptions {
-        OpenOptions {
-            lock_wait: self.arguments.lock_wait,
-            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
-        }
     }
 
     /// Opens the project's conversations; `None` where there are none yet, and no file is made.

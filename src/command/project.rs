@@ -320,7 +320,9 @@ fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
         name: row.text(0)?,
         path: row.text(1)?,
         created_at: created_at.and_then(|text| LocalTime::from_sqlite_text(&text)),
-        concurrency: Concurrency::stored(row.optional_integer(3)?),
+        concurrency: row
+            .optional_integer(3)?
+            .map_or_else(Concurrency::default, Concurrency::from_stored),
         auto_improve: AutoImprove {
             enabled: row.boolean(4)?,
             interval: ImproveInterval::stored(row.optional_integer(5)?),

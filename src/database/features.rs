@@ -117,8 +117,14 @@ const FLOOR_TRIGGER: &str = "CREATE TRIGGER autoforge_store_deleted AFTER DELETE
         WHERE fact = 'feature_id_floor' AND value < OLD.id;
     END";
 
+/// The features that passed when progress was last reported; their number then is the fact
+/// `progress_reported`, which nobody has set before the first report.
+const PROGRESS: &str = "CREATE TABLE autoforge_progress (
+    feature_id INTEGER PRIMARY KEY
+)";
+
 /// The rest of what a current file has.
-const PARTS: [Part; 20] = [
+const PARTS: [Part; 21] = [
     index("ix_features_id", "CREATE INDEX ix_features_id ON features (id)"),
     index("ix_features_priority", "CREATE INDEX ix_features_priority ON features (priority)"),
     index("ix_features_passes", "CREATE INDEX ix_features_passes ON features (passes)"),
@@ -150,6 +156,7 @@ const PARTS: [Part; 20] = [
     index("autoforge_claims_standing", history::CLAIMS_STANDING),
     table("autoforge_budgets", history::BUDGETS),
     table("autoforge_requests", history::REQUESTS),
+    table("autoforge_progress", PROGRESS),
     // These name every column of a feature.
     built("table", "autoforge_events", history::events),
     built("trigger", "autoforge_feature_created", history::created),

@@ -9,7 +9,8 @@ mod human_input;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ClaimRecord, Event, EventId, EventKind, Feature, FeatureId, FenceToken, Field, Policy, Stored,
+    ClaimRecord, Event, EventId, EventKind, Feature, FeatureFindings, FeatureId, FenceToken, Field,
+    Policy, Stored,
 };
 
 use super::call::{Call, Token, World};
@@ -161,8 +162,12 @@ impl Model {
             Op::GetReady { limit } => Answer::Ready(self.ready(world, *limit)),
             Op::GetBlocked { limit } => Answer::Blocked(schedule::blocked(all, *limit)),
             Op::GetGraph => Answer::Graph(schedule::graph(&self.worked_on(world))),
-            Op::CheckFeatures => Answer::Findings(schedule::findings(all, &self.rows)),
+            Op::CheckFeatures => Answer::Findings(Box::new(FeatureFindings {
+                records: Some(self.record_findings(world)),
+                ..schedule::findings(all, &self.rows)
+            })),
             Op::GetClaims => Answer::Claims(self.standing_claims(world)),
+            Op::GetBudgets => Answer::Budgets(self.budgets(world)),
             Op::GetAttempts { feature, limit } => Answer::Attempts(self.attempts(*feature, *limit)),
             Op::GetPolicy => Answer::Policy(self.policy),
             Op::GetChanges { since, limit } => match self.changes(*since, *limit) {

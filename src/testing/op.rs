@@ -1,17 +1,17 @@
 //! The commands on features as plain data.
 
 use crate::{
-    AddDependency, AnswerHumanInput, Blocked, Board, CheckFeatures, Claim, ClaimFeature, ClaimNext,
-    ClaimRecord, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
-    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, Error, Event, EventId, Feature,
-    FeatureChanges, FeatureFindings, FeatureId, FeatureSummary, FenceToken, GetAttempts,
-    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
-    GetStats, GetSummary, Graph, Holder, HumanInputAnswer, HumanInputRequest, ImportBacklog,
-    ListFeatures, MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature,
-    PlannedFeature, Policy, Ready, RecoverClaims, RecoveredClaim, Refusal, RemoveDependency,
-    RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, Revision, SetDependencies,
-    SetPolicy, SkipFeature, SkippedFeature, StandingClaim, Stats, StorageError, Store, Timestamp,
-    UpdateFeature,
+    AddDependency, AnswerHumanInput, Blocked, Board, Budget, CheckFeatures, Claim, ClaimFeature,
+    ClaimNext, ClaimRecord, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature,
+    CreateFeatures, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, Error, Event,
+    EventId, Feature, FeatureChanges, FeatureFindings, FeatureId, FeatureSummary, FenceToken,
+    GetAttempts, GetBlocked, GetBoard, GetBudgets, GetChanges, GetClaims, GetFeature, GetGraph,
+    GetLog, GetPolicy, GetReady, GetStats, GetSummary, Graph, Holder, HumanInputAnswer,
+    HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing, MarkInProgress, MarkPassing,
+    NewFeature, PassedFeature, PlannedFeature, Policy, Ready, RecoverClaims, RecoveredClaim,
+    Refusal, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature,
+    Revision, SetDependencies, SetPolicy, SkipFeature, SkippedFeature, StandingClaim, Stats,
+    StorageError, Store, Timestamp, UpdateFeature,
 };
 
 use super::call::{Call, Desk, World, told};
@@ -52,6 +52,7 @@ pub enum Op {
     GetGraph,
     CheckFeatures,
     GetClaims,
+    GetBudgets,
     GetAttempts { feature: Option<i64>, limit: usize },
     GetPolicy,
     GetChanges { since: i64, limit: usize },
@@ -102,7 +103,7 @@ pub enum Answer {
     Ready(Ready),
     Blocked(Blocked),
     Graph(Graph),
-    Findings(FeatureFindings),
+    Findings(Box<FeatureFindings>),
     Claim(Box<Claim>),
     Claimed(Box<ClaimedFeature>),
     Next(ClaimedNext),
@@ -114,6 +115,7 @@ pub enum Answer {
     Name(String),
     Imported(usize),
     Claims(Vec<StandingClaim>),
+    Budgets(Vec<Budget>),
     Attempts(Vec<ClaimRecord>),
     Renewed(RenewedClaims),
     Recovered(Vec<RecoveredClaim>),
@@ -172,8 +174,9 @@ impl Op {
                 told_as(store.call(GetBlocked { limit: *limit }), Answer::Blocked)
             }
             Self::GetGraph => told_as(store.call(GetGraph), Answer::Graph),
-            Self::CheckFeatures => told_as(store.call(CheckFeatures), Answer::Findings),
+            Self::CheckFeatures => told_as(store.call(CheckFeatures), findings),
             Self::GetClaims => told_as(store.call(GetClaims), claims),
+            Self::GetBudgets => told_as(store.call(GetBudgets), Answer::Budgets),
             Self::GetAttempts { feature, limit } => {
                 let command = GetAttempts { feature: feature.map(id), limit: *limit };
                 told_as(store.call(command), attempts)
@@ -385,6 +388,10 @@ fn claims(claims: Vec<StandingClaim>) -> Answer {
 
 fn attempts(attempts: Vec<ClaimRecord>) -> Answer {
     Answer::Attempts(attempts.into_iter().map(record).collect())
+}
+
+fn findings(findings: FeatureFindings) -> Answer {
+    Answer::Findings(Box::new(findings))
 }
 
 fn recovered(claims: Vec<RecoveredClaim>) -> Answer {

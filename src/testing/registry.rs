@@ -23,7 +23,7 @@ pub enum RegistryOp {
     RegisterProject { name: &'static str, path: &'static str },
     UnregisterProject { name: &'static str, expected_path: Option<&'static str> },
     UpdateProjectPath { name: &'static str, path: &'static str },
-    SetConcurrency { name: &'static str, agents: u8 },
+    SetConcurrency { name: &'static str, agents: i64 },
     SetAutoImprove { name: &'static str, enabled: Option<bool>, minutes: Option<u16> },
     GetProject(&'static str),
     ListProjects,
@@ -290,7 +290,7 @@ fn op() -> impl Strategy<Value = RegistryOp> {
         }),
         2 => (name(), path())
             .prop_map(|(name, path)| RegistryOp::UpdateProjectPath { name, path }),
-        1 => (name(), 0..7_u8)
+        1 => (name(), 0..7_i64)
             .prop_map(|(name, agents)| RegistryOp::SetConcurrency { name, agents }),
         1 => (name(), any::<Option<bool>>(), proptest::option::of(0..1500_u16)).prop_map(|(name, enabled, minutes)| {
             RegistryOp::SetAutoImprove { name, enabled, minutes }

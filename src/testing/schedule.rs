@@ -140,6 +140,7 @@ pub(super) fn findings(all: &Table, rows: &BTreeMap<FeatureId, Row>) -> FeatureF
         null_flags: rows.iter().filter(|(_, row)| has_null(row)).map(|(id, _)| *id).collect(),
         in_progress: of(|feature| feature.in_progress),
         waiting_for_human: of(|feature| feature.needs_human_input),
+        records: None,
     }
 }
 

@@ -125,7 +125,8 @@ named_enum! {
 }
 
 /// What an event did to the row of its feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// There was none before.
     Creates,
@@ -261,13 +262,15 @@ impl Fields {
 }
 
 /// A value exactly as a column holds it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stored {
     /// NULL.
     Null,
     /// A whole number; booleans are 0 and 1.
     Integer(i64),
     /// A floating-point number.
+    #[serde(with = "bits")]
     Real(f64),
     /// Text.
     Text(String),
@@ -311,8 +314,22 @@ impl Stored {
     }
 }
 
+/// A floating-point number by its bits: JSON has no infinity, and a column may hold one.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands in")]
+    pub(super) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(number.to_bits())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
+}
+
 /// What an event changed in one column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Which column.
     pub field: Field,

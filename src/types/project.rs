@@ -3,50 +3,7 @@
 use std::fmt;
 use std::path::{Component, Path};
 
-use super::{Limits, LocalTime};
-
-/// A name for a project: 1 to [`Limits::PROJECT_NAME_CHARS`] of the letters a to z and A to Z,
-/// digits, `-` and `_`.
-///
-/// ```
-/// use autoforge_store::ProjectName;
-/// assert_eq!(ProjectName::new("my-shop_2")?.as_str(), "my-shop_2");
-/// assert!(ProjectName::new("my shop").is_err());
-/// # Ok::<(), autoforge_store::InvalidProject>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ProjectName(String);
-
-impl ProjectName {
-    /// Checks the text.
-    ///
-    /// # Errors
-    /// [`InvalidProject`] says which rule it breaks.
-    pub fn new(text: impl Into<String>) -> Result<Self, InvalidProject> {
-        let (text, max) = (text.into(), Limits::PROJECT_NAME_CHARS);
-        let chars = text.chars().count();
-        if chars == 0 || chars > max {
-            return Err(InvalidProject::NameLength { chars, max });
-        }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        match text.chars().position(|c| !allowed(c)) {
-            Some(at) => Err(InvalidProject::NameCharacter { at }),
-            None => Ok(Self(text)),
-        }
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ProjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+use super::{Concurrency, Limits, LocalTime};
 
 /// Where a project lies: an absolute path as text, with forward slashes and in one spelling, so that
 /// equal places have equal texts as far as that can be told without looking at the disk.
@@ -105,50 +62,6 @@ impl ProjectPath {
 impl fmt::Display for ProjectPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
-    }
-}
-
-/// How many coding agents work on a project unless somebody says otherwise: 1 to 5, by default 3.
-///
-/// ```
-/// use autoforge_store::Concurrency;
-/// assert_eq!((Concurrency::default().get(), Concurrency::new(5)?.get()), (3, 5));
-/// assert!(Concurrency::new(0).is_err());
-/// # Ok::<(), autoforge_store::InvalidProject>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Concurrency(u8);
-
-impl Concurrency {
-    const MIN: u8 = 1;
-    const MAX: u8 = 5;
-
-    /// Checks the number.
-    ///
-    /// # Errors
-    /// [`InvalidProject::OutOfRange`] outside of 1 to 5.
-    pub fn new(agents: u8) -> Result<Self, InvalidProject> {
-        let range = (Self::MIN.into(), Self::MAX.into());
-        check_range("concurrency", agents.into(), range).map(|()| Self(agents))
-    }
-
-    /// What a file holds: nothing is the default, what is out of bounds the nearest bound.
-    pub(crate) fn stored(agents: Option<i64>) -> Self {
-        let Some(agents) = agents else { return Self::default() };
-        let bounded = agents.clamp(Self::MIN.into(), Self::MAX.into());
-        u8::try_from(bounded).map_or_else(|_| Self::default(), Self)
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl Default for Concurrency {
-    fn default() -> Self {
-        Self(3)
     }
 }
 
@@ -217,7 +130,7 @@ pub struct AutoImprove {
 }
 
 /// One project as the registry holds it. A name that other programs stored may break the rule of
-/// [`ProjectName`], and a path that of [`ProjectPath`].
+/// [`ProjectName`](super::ProjectName), and a path that of [`ProjectPath`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     /// What it is called; unique.
@@ -233,27 +146,10 @@ pub struct Project {
     pub auto_improve: AutoImprove,
 }
 
-/// Why the name, the path or a number of a project is refused.
+/// Why the path or a number of a project is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidProject {
-    /// The name is empty or too long.
-    #[error("the name of a project has 1 to {max} characters, not {chars}")]
-    NameLength {
-        /// How many it has.
-        chars: usize,
-        /// How many it may have.
-        max: usize,
-    },
-    /// The name has a character that none may have.
-    #[error(
-        "the name of a project has letters from a to z, digits, - and _ only, which its character {} is not",
-        .at + 1
-    )]
-    NameCharacter {
-        /// Its 0-based position, in characters.
-        at: usize,
-    },
     /// The path means another place in another folder.
     #[error("the path of a project must be absolute")]
     PathNotAbsolute,
@@ -290,20 +186,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_the_letters_that_autoforge_takes_and_no_others() {
-        let longest = "a".repeat(50);
-        for good in ["a", "Z9", "-", "_", "my-crm", longest.as_str()] {
-            assert_eq!(ProjectName::new(good).unwrap().as_str(), good);
-        }
-        assert_eq!(ProjectName::new(""), Err(InvalidProject::NameLength { chars: 0, max: 50 }));
-        let long = ProjectName::new("a".repeat(51));
-        assert_eq!(long, Err(InvalidProject::NameLength { chars: 51, max: 50 }));
-        for (bad, at) in [("a b", 1), ("é", 0), ("ab/..", 2), ("a.b", 1), ("a\n", 1), ("\0", 0)] {
-            assert_eq!(ProjectName::new(bad), Err(InvalidProject::NameCharacter { at }), "{bad:?}");
-        }
-    }
-
-    #[test]
     fn a_place_has_one_spelling() {
         for (path, spelled) in [
             ("/", "/"),
@@ -325,9 +207,6 @@ mod tests {
 
     #[test]
     fn numbers_that_a_file_holds_are_brought_within_bounds() {
-        for (stored, agents) in [(None, 3), (Some(0), 1), (Some(4), 4), (Some(i64::MAX), 5)] {
-            assert_eq!(Concurrency::stored(stored).get(), agents);
-        }
         for (stored, minutes) in [(None, 10), (Some(-1), 1), (Some(30), 30), (Some(9999), 1440)] {
             assert_eq!(ImproveInterval::stored(stored).get(), minutes);
         }

@@ -57,15 +57,24 @@ impl Timestamp {
         format!("{}", self.0.strftime("%Y-%m-%d %H:%M:%S%.6f"))
     }
 
-    /// What a DATETIME column means: the form of [`Timestamp::to_sqlite_text`], or any other in
-    /// which a program may have written a time, with an offset from UTC or without. `None` for what
-    /// is no time.
-    pub(crate) fn from_sqlite_text(text: &str) -> Option<Self> {
-        let at = text.parse::<jiff::Timestamp>().ok().or_else(|| {
-            let plain = text.parse::<DateTime>().ok()?;
-            TimeZone::UTC.to_timestamp(plain).ok()
+    /// Reads what a DATETIME column may hold: the form of [`Timestamp::to_sqlite_text`], also with a
+    /// `T`, with fewer digits of a second, without a time, or with an offset; without one it is UTC.
+    /// `None` for anything else.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let with_offset = text.parse::<jiff::Timestamp>().ok();
+        let time = with_offset.or_else(|| {
+            let civil = text.parse::<DateTime>().ok()?;
+            TimeZone::UTC.to_timestamp(civil).ok()
         })?;
-        Self::from_microseconds(at.as_microsecond())
+        Self::from_microseconds(time.as_microsecond())
+    }
+
+    /// `YYYY-MM-DD HH:MM ZONE` in the machine's time zone: how people read a time.
+    #[must_use]
+    pub fn to_local_text(self) -> String {
+        format!("{}", self.0.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z"))
     }
 
     /// The same point on the clock of the machine's time zone.
@@ -97,7 +106,7 @@ impl LocalTime {
         format!("{}", self.0.strftime("%Y-%m-%d %H:%M:%S%.6f"))
     }
 
-    /// What a DATETIME column means, as [`Timestamp::from_sqlite_text`]; an offset is left out.
+    /// What a DATETIME column means, as [`Timestamp::from_text`]; an offset is left out.
     pub(crate) fn from_sqlite_text(text: &str) -> Option<Self> {
         let shown = text.strip_suffix(['Z', 'z']).unwrap_or(text).parse::<DateTime>().ok()?;
         let microseconds = DateTimeRound::new().smallest(Unit::Microsecond).mode(RoundMode::Trunc);
@@ -151,12 +160,12 @@ mod tests {
             ("2026-01-01 10:20:30.000000", whole),
             ("2026-01-01T10:20:30Z", whole),
         ] {
-            assert_eq!(Timestamp::from_sqlite_text(text), Some(at), "{text}");
+            assert_eq!(Timestamp::from_text(text), Some(at), "{text}");
         }
-        let midnight = Timestamp::from_sqlite_text("2026-01-01").unwrap();
+        let midnight = Timestamp::from_text("2026-01-01").unwrap();
         assert_eq!(midnight.to_sqlite_text(), "2026-01-01 00:00:00.000000");
         for text in ["", "yesterday", "2026-13-01 00:00:00", "1767262830", "2026-01-01 25:00"] {
-            assert_eq!(Timestamp::from_sqlite_text(text), None, "{text}");
+            assert_eq!(Timestamp::from_text(text), None, "{text}");
         }
     }
 
@@ -164,7 +173,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         for microseconds in [0, 1, 999_999, 1_767_262_830_120_000, 221_845_392_000_999_999] {
             let at = Timestamp::from_microseconds(microseconds).unwrap();
-            assert_eq!(Timestamp::from_sqlite_text(&at.to_sqlite_text()), Some(at));
+            assert_eq!(Timestamp::from_text(&at.to_sqlite_text()), Some(at));
             let local = at.to_local();
             assert_eq!(LocalTime::from_sqlite_text(&local.to_sqlite_text()), Some(local));
             assert_eq!(at.to_utc().to_sqlite_text(), at.to_sqlite_text());
@@ -181,5 +190,35 @@ mod tests {
             assert_eq!(LocalTime::from_sqlite_text(text), Some(local), "{text}");
         }
         assert_eq!(LocalTime::from_sqlite_text("soon"), None);
+    }
+
+    #[test]
+    fn stored_times_read_back_to_the_microsecond() {
+        for microseconds in [0, 1, -1, 1_767_225_600_000_001, 253_402_000_000_999_999] {
+            let time = Timestamp::from_microseconds(microseconds).unwrap();
+            assert_eq!(Timestamp::from_text(&time.to_sqlite_text()), Some(time));
+            assert_eq!(Timestamp::from_text(&time.to_iso8601()), Some(time));
+        }
+    }
+
+    #[test]
+    fn a_stored_time_is_read_in_the_forms_that_programs_write() {
+        let expected = Timestamp::from_microseconds(1_770_109_200_000_000);
+        for text in [
+            "2026-02-03 09:00:00.000000",
+            "2026-02-03 09:00:00",
+            "2026-02-03T09:00:00",
+            "2026-02-03T09:00:00Z",
+            "2026-02-03 10:00:00+01:00",
+            " 2026-02-03 09:00 ",
+        ] {
+            assert_eq!(Timestamp::from_text(text), expected, "{text}");
+        }
+        assert!(Timestamp::from_text("2026-02-03").is_some());
+        for text in
+            ["", "soon", "2026-02-30 09:00:00", "1770109200", "09:00", "2026-02-03 25:00:00"]
+        {
+            assert_eq!(Timestamp::from_text(text), None, "{text}");
+        }
     }
 }

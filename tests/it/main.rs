@@ -22,6 +22,7 @@ mod dependencies;
 #[cfg(feature = "cli")]
 mod doctor;
 mod durability;
+mod explain;
 mod features;
 mod fixtures;
 mod groups;
@@ -42,7 +43,10 @@ mod opening;
 mod ownership;
 mod places;
 mod processes;
+mod progress;
 mod registry;
+mod schedules;
 mod support;
 mod undo;
 mod waiting;
+mod windows;

@@ -30,6 +30,7 @@ fn child() {
         "ask_once" => crate::once::ask_once(folder),
         "create_once_until_killed" => crate::once::create_once_until_killed(folder),
         "import" => import(folder),
+        "claim_progress" => crate::progress::claims::claim_progress(folder),
         "hold_claims" => crate::ownership::hold_claims(folder),
         other if crate::assistant::play(other, folder) || crate::registry::play(other, folder) => {}
         other => panic!("no role {other}"),

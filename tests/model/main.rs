@@ -12,6 +12,7 @@ mod owners;
 mod raw;
 mod registry;
 mod replay;
+mod schedules;
 
 use std::path::Path;
 use std::thread;

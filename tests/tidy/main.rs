@@ -40,6 +40,7 @@ const LAYERS: &[Layer] = &[
             "sync", "actor",
         ],
     },
+    Layer { module: "webhook", may_name: &["sync"] },
     Layer {
         module: "testing",
         may_name: &["types", "error", "project", "tx", "database", "command", "store"],
@@ -85,8 +86,12 @@ const BANNED: &[(&[&str], &str)] = &[
 ];
 
 /// Where the commands stand once more as plain data, for the reference model of each kind of file.
-const OPS: &[&str] =
-    &["src/testing/op.rs", "src/testing/conversations.rs", "src/testing/registry.rs"];
+const MODELS: &[&str] = &[
+    "src/testing/op.rs",
+    "src/testing/schedules.rs",
+    "src/testing/conversations.rs",
+    "src/testing/registry.rs",
+];
 
 /// Commands that the reference model does not say a second time, since what they must do is a property
 /// of the others, and the tests that hold them to it.
@@ -94,6 +99,15 @@ const PROVEN_BY_PROPERTY: &[(&str, &str)] = &[
     ("Undo", "any_history_is_taken_back_step_by_step_and_brought_back"),
     ("ExplainFeature", "what_is_ready_has_nothing_in_its_way_and_what_is_not_has_something"),
     ("PreviewUndo", "any_event_is_refused_or_taken_back_exactly"),
+    ("GetProgress", "every_old_state_is_counted_as_after_its_migration_and_nothing_is_changed"),
+    (
+        "ClaimProgress",
+        "whoever_claims_whatever_passes_is_reported_once_and_an_increase_is_what_is_reported",
+    ),
+    (
+        "GetReportedProgress",
+        "whoever_claims_whatever_passes_is_reported_once_and_an_increase_is_what_is_reported",
+    ),
 ];
 
 const FN_LINES: usize = 70;
@@ -134,6 +148,11 @@ fn every_command_is_in_the_reference_model() -> io::Result<()> {
 #[test]
 fn invariants_of_the_design_name_their_tests() -> io::Result<()> {
     check(invariants)
+}
+
+#[test]
+fn every_failure_has_an_exit_of_its_own_choice() -> io::Result<()> {
+    check(codes_without_exit)
 }
 
 #[test]
@@ -312,16 +331,17 @@ fn undeclared_files(tree: &Tree) -> Vec<String> {
     complaints
 }
 
-/// Each command has a variant of its name among the [`OPS`], so tests and fuzz targets run it. One that is made
-/// of any other (`impl<C: Command> Command for Signed<C>`) does what that does and needs none.
+/// Each command has a variant of its name in one of the [`MODELS`], so tests and fuzz targets run it. One that is
+/// made of any other (`impl<C: Command> Command for Signed<C>`) does what that does and needs none.
 fn commands_without_op(tree: &Tree) -> Vec<String> {
-    let models: Vec<_> = OPS.iter().filter_map(|path| Some(tree.file(path)?.tokens())).collect();
+    let models: Vec<_> =
+        MODELS.iter().filter_map(|path| tree.file(path)).map(File::tokens).collect();
     if models.is_empty() {
         return Vec::new();
     }
     let ops: BTreeSet<&str> = models
         .iter()
-        .flat_map(|model| paths(model))
+        .flat_map(|tokens| paths(tokens))
         .filter_map(|path| path.segments.strip_prefix(&["Self"])?.first().copied())
         .collect();
     let tests: BTreeSet<&str> = tree.files.iter().flat_map(File::test_names).collect();
@@ -343,6 +363,39 @@ fn commands_without_op(tree: &Tree) -> Vec<String> {
     complaints
 }
 
+/// Each stable name of a failure, a refusal's or a fault's, stands in the table that maps them to
+/// exit codes, so that none gets the code of the rest by accident.
+fn codes_without_exit(tree: &Tree) -> Vec<String> {
+    let Some(exits) = tree.file("src/cli/exit.rs") else { return Vec::new() };
+    let listed = exits.bodies_of("listed");
+    let listed: BTreeSet<&str> = listed.iter().flat_map(|(_, body)| codes(body)).collect();
+    let mut complaints = Vec::new();
+    for file in tree.crate_files() {
+        let mut given = Vec::new();
+        for (line, body) in file.bodies_of("code") {
+            given.extend(codes(body).map(|code| (line, code)));
+        }
+        for (line, arguments) in file.calls_of("Failed::new") {
+            let code = arguments.trim_start().strip_prefix('"').and_then(|a| a.split('"').next());
+            given.extend(code.map(|code| (line, code)));
+        }
+        for (line, code) in given.into_iter().filter(|(_, code)| !listed.contains(code)) {
+            let what = format!("no exit code is chosen for `{code}`");
+            let instead = "list it in Exit::listed in src/cli/exit.rs";
+            complaints.push(file.complaint(line, &what, instead));
+        }
+    }
+    complaints
+}
+
+/// The words in quotes that look like a stable name.
+fn codes(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('"').skip(1).step_by(2);
+    quoted.filter(|word| {
+        word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    })
+}
+
 fn invariants(tree: &Tree) -> Vec<String> {
     let Some(design) = &tree.design else { return Vec::new() };
     let tests: BTreeSet<&str> = tree.files.iter().flat_map(File::test_names).collect();
@@ -353,8 +406,8 @@ fn invariants(tree: &Tree) -> Vec<String> {
         let mut complain = |what: String, instead: &str| {
             complaints.push(format!("DESIGN.md:{}: {what}. Instead: {instead}.", index + 1));
         };
-        if number != last + 1 {
-            complain(format!("I{number} follows I{last}"), "number them without gaps");
+        if number <= last {
+            complain(format!("I{number} follows I{last}"), "give it a number that only grows");
         }
         last = number;
         // Every second piece of a text split at its backticks stands between two.

@@ -12,8 +12,8 @@ use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
 use crate::{
-    AutoImprove, Concurrency, FolderState, GetProject, HomeLayout, ImproveInterval, InvalidProject,
-    Project, ProjectName, ProjectPath, RegisterProject, Registry, SeenProject, SetAutoImprove,
+    AutoImprove, Concurrency, FolderState, GetProject, HomeLayout, ImproveInterval, Project,
+    ProjectName, ProjectPath, RegisterProject, Registry, SeenProject, SetAutoImprove,
     SetConcurrency, Store, UnregisterProject, UpdateProjectPath,
 };
 
@@ -79,8 +79,8 @@ struct Set {
     /// What it is called.
     name: String,
     /// How many coding agents work on it.
-    #[arg(long, value_name = "AGENTS", value_parser = value_parser!(u8).range(1..=5))]
-    concurrency: Option<u8>,
+    #[arg(long, value_name = "AGENTS", value_parser = value_parser!(i64).range(1..=5))]
+    concurrency: Option<i64>,
     /// Whether it is improved again and again when it is done.
     #[arg(long, value_enum)]
     auto_improve: Option<Switch>,
@@ -214,7 +214,7 @@ fn existing(
     Ok((store, project))
 }
 
-fn invalid(problem: InvalidProject) -> Failed {
+fn invalid(problem: impl std::error::Error) -> Failed {
     Failed::new("invalid_project", problem)
 }
 

@@ -129,10 +129,10 @@ impl SettingsArgs {
         let store = session.open_registry(&self.home.folder()?)?;
         let settings = store.call(SetSettings { changes })?;
         warn_of_readers(session, store.path(), &settings);
-        let changed = |setting: &&Setting| keys.contains(&setting.key);
+        let is_named = |setting: &&Setting| keys.contains(&setting.key);
         let data = json!({
             "changed": keys,
-            "settings": settings.iter().filter(changed).map(setting_json).collect::<Value>(),
+            "settings": settings.iter().filter(is_named).map(setting_json).collect::<Value>(),
         });
         let said = Cell::new(Tone::Good, "changed ");
         Ok(Answer::new(data, Page::default().line([said, Cell::plain(keys.join(", "))])))

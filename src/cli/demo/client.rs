@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 /// The oldest revision of the protocol that every server of today speaks.
 const PROTOCOL: &str = "2025-06-18";
+/// For how long a claim stands without being renewed.
+const LEASE: &str = "60s";
 /// More than the longest time for which a command waits for a lock.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -46,10 +48,10 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    /// Starts a server for the project and introduces itself.
-    pub(super) async fn start(project: &Path) -> Result<Self, CallError> {
+    /// Starts a server that claims for this worker, and introduces itself.
+    pub(super) async fn start(project: &Path, worker: &str) -> Result<Self, CallError> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("mcp")
+            .args(["mcp", "--agent", worker, "--session", "demo", "--lease", LEASE])
             .env("PROJECT_DIR", project)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

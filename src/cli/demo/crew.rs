@@ -20,6 +20,11 @@ const UNREAD: usize = 1024;
 /// How long a process may take to be gone after its end was asked for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a worker is called as an agent.
+pub(super) fn name(number: u32) -> String {
+    format!("worker-{number}")
+}
+
 /// What came from a worker.
 #[derive(Debug)]
 pub(super) enum Heard {
@@ -109,6 +114,7 @@ impl Crew {
             .arg("demo-worker")
             .arg("--project")
             .arg(&self.project)
+            .args(["--name", &name(number)])
             .arg("--seed")
             .arg(self.seed.wrapping_add(u64::from(number)).to_string())
             .stdin(Stdio::null())

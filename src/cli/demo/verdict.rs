@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::DemoError;
-use super::crew::Crew;
-use super::director::{Course, Released};
+use super::crew::{Crew, name};
+use super::director::{Course, Killed};
 use super::event::What;
 use super::told::Told;
-use crate::{Feature, JournalMode, ListFeatures, Store};
+use crate::{AttemptOutcome, ClaimRecord, Feature, GetAttempts, JournalMode, ListFeatures, Store};
 
 /// Something that must hold, and what was found.
 #[derive(Debug)]
@@ -29,7 +29,6 @@ pub(super) struct Verdict {
     pub(super) calls: usize,
     pub(super) slowest: Duration,
     pub(super) kills: usize,
-    pub(super) released: Vec<i64>,
 }
 
 /// A stretch of time for which a worker certainly held a feature: from the answer to its claim to
@@ -51,13 +50,16 @@ impl Verdict {
     ) -> Result<Self, DemoError> {
         let left = crew.gone().await;
         let stored = store.call(ListFeatures).map_err(DemoError::storage)?;
+        let attempts = GetAttempts { feature: None, limit: usize::MAX };
+        let attempts = store.call(attempts).map_err(DemoError::storage)?;
         let told: Vec<&Told> = crew.workers.iter().map(|worker| &worker.told).collect();
         let checks = vec![
             sound(store)?,
             all_pass(&stored, features),
             acknowledged_once(&told, &stored),
             acknowledged_is_stored(&told, &stored),
-            nobody_shared(&told, &course.released),
+            nobody_shared(&told, &course.killed),
+            claims_ended(&told, &attempts),
             priorities_differ(&stored),
             nothing_refused(&told),
             all_gone(told.len(), &left),
@@ -69,8 +71,7 @@ impl Verdict {
             elapsed: course.elapsed,
             calls: took().count(),
             slowest: Duration::from_micros(took().max().unwrap_or(0)),
-            kills: course.kills,
-            released: course.released.iter().map(|released| released.id).collect(),
+            kills: course.killed.len(),
         })
     }
 
@@ -95,7 +96,6 @@ impl Verdict {
             "calls_per_second": self.calls_per_second(),
             "slowest_call_ms": self.slowest.as_secs_f64() * 1000.0,
             "kills": self.kills,
-            "released": self.released,
         })
     }
 }
@@ -173,10 +173,10 @@ fn acknowledged_is_stored(told: &[&Told], stored: &[Feature]) -> Check {
     check("no acknowledged pass was lost", lost.is_empty(), found)
 }
 
-fn nobody_shared(told: &[&Told], released: &[Released]) -> Check {
+fn nobody_shared(told: &[&Told], killed: &[Killed]) -> Check {
     let mut claims = 0;
     let mut shared = Vec::new();
-    for (id, mut holds) in holds(told, released) {
+    for (id, mut holds) in holds(told, killed) {
         claims += holds.len();
         holds.sort_by_key(|hold| hold.from);
         for pair in holds.windows(2) {
@@ -194,22 +194,56 @@ fn nobody_shared(told: &[&Told], released: &[Released]) -> Check {
     check("no feature was claimed by two workers at once", shared.is_empty(), found)
 }
 
-fn holds(told: &[&Told], released: &[Released]) -> BTreeMap<i64, Vec<Hold>> {
+fn holds(told: &[&Told], killed: &[Killed]) -> BTreeMap<i64, Vec<Hold>> {
     let mut holds: BTreeMap<i64, Vec<Hold>> = BTreeMap::new();
     for told in told {
         let mut events = told.events.iter().peekable();
         while let Some(event) = events.next() {
             let What::Claimed { id, .. } = event.what else { continue };
-            // A killed worker holds its last claim until the parent takes it back.
-            let taken_back = || {
-                let mine = released.iter().find(|released| released.id == id);
-                mine.map_or(event.at, |released| released.at)
+            // A killed worker holds its last claim until it is dead.
+            let death = || {
+                let mine = killed.iter().find(|killed| killed.id == id);
+                mine.map_or(event.at, |killed| killed.at)
             };
-            let to = events.peek().map_or_else(taken_back, |next| next.at);
+            let to = events.peek().map_or_else(death, |next| next.at);
             holds.entry(id).or_default().push(Hold { worker: told.number, from: event.at, to });
         }
     }
     holds
+}
+
+/// The records of the attempts in the file against what was told.
+fn claims_ended(told: &[&Told], attempts: &[ClaimRecord]) -> Check {
+    let by = |attempt: &ClaimRecord, told: &Told| {
+        attempt.owner.as_ref().is_some_and(|owner| owner.agent == name(told.number))
+    };
+    let ended_as = |outcome| {
+        let is = move |a: &&ClaimRecord| a.end.as_ref().is_some_and(|end| end.outcome == outcome);
+        attempts.iter().filter(is)
+    };
+    let died = || ended_as(AttemptOutcome::Died);
+    let owned = attempts.iter().all(|attempt| told.iter().any(|told| by(attempt, told)));
+    let as_told = told.iter().all(|told| {
+        let mut deaths = died().filter(|attempt| by(attempt, told)).map(|a| a.feature.get());
+        let (death, more) = (deaths.next(), deaths.next());
+        let expected = match told.events.last().map(|event| &event.what) {
+            _ if !told.killed => death.is_none(),
+            Some(What::Claimed { id, .. }) => death == Some(*id),
+            // What it was asking for when it died may have been done, or not.
+            _ => true,
+        };
+        expected && more.is_none()
+    });
+    let standing = attempts.iter().filter(|attempt| attempt.end.is_none()).count();
+    let found = format!(
+        "{} attempts: {} passed, {} given back, {} ended by a death, {standing} still held",
+        attempts.len(),
+        ended_as(AttemptOutcome::Passed).count(),
+        ended_as(AttemptOutcome::Released).count(),
+        died().count(),
+    );
+    let holds = owned && as_told && standing == 0;
+    check("every claim had an owner, and ended as it was told", holds, found)
 }
 
 fn priorities_differ(stored: &[Feature]) -> Check {
@@ -302,13 +336,39 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_worker_holds_its_claim_until_it_is_taken_back() {
+    fn a_killed_worker_holds_its_claim_until_it_is_dead() {
         let killed = told(1, true, [(10, claimed(7))]);
-        let released = [Released { id: 7, at: 50 }];
+        let killed_at = [Killed { id: 7, at: 50 }];
         let before = told(2, false, [(40, claimed(7)), (60, What::Passes { id: 7 })]);
         let after = told(2, false, [(51, claimed(7)), (60, What::Passes { id: 7 })]);
-        assert!(!nobody_shared(&[&killed, &before], &released).holds);
-        assert!(nobody_shared(&[&killed, &after], &released).holds);
+        assert!(!nobody_shared(&[&killed, &before], &killed_at).holds);
+        assert!(nobody_shared(&[&killed, &after], &killed_at).holds);
+    }
+
+    #[test]
+    fn a_claim_that_is_held_or_ended_otherwise_than_told_is_noticed() {
+        let attempt = |number, feature: i64, outcome: Option<AttemptOutcome>| ClaimRecord {
+            token: 1.into(),
+            feature: feature.into(),
+            owner: Some(crate::Caller::new(name(number), "demo")),
+            taken_at: crate::Timestamp::EPOCH,
+            lease: None,
+            end: outcome.map(|outcome| crate::AttemptEnd {
+                at: crate::Timestamp::EPOCH,
+                outcome,
+                reason: None,
+            }),
+        };
+        let killed = told(1, true, [(10, claimed(7))]);
+        let well = told(2, false, [(20, What::Passed { id: 8 })]);
+        let (died, passed) = (Some(AttemptOutcome::Died), Some(AttemptOutcome::Passed));
+        let holds = |attempts: &[ClaimRecord]| claims_ended(&[&killed, &well], attempts).holds;
+        assert!(holds(&[attempt(1, 7, died), attempt(2, 8, passed)]));
+        assert!(!holds(&[attempt(2, 8, passed)]), "the death is missing");
+        assert!(!holds(&[attempt(1, 6, died)]), "another feature");
+        assert!(!holds(&[attempt(1, 7, died), attempt(2, 8, None)]), "still held");
+        assert!(!holds(&[attempt(1, 7, died), attempt(2, 8, died)]), "nobody died there");
+        assert!(!holds(&[attempt(1, 7, died), attempt(3, 8, passed)]), "a stranger");
     }
 
     #[test]

@@ -74,8 +74,13 @@ impl View {
         self.started(next);
     }
 
-    pub(super) fn released(&mut self, feature: i64) {
-        self.note(&format!("feature {feature} was claimed by nobody alive and is free again"));
+    /// What a killed worker held has another one now.
+    pub(super) fn taken_over(&self, feature: i64, number: u32, after_us: u64) {
+        let milliseconds = after_us / 1_000;
+        self.note(&format!(
+            "worker {number} has feature {feature} now, {milliseconds} ms after the kill: its claim \
+             ended with the process that held it"
+        ));
     }
 
     pub(super) fn done(&mut self, number: u32) {

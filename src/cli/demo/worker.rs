@@ -18,7 +18,7 @@ const PAUSE: std::ops::Range<u64> = 5..20;
 
 /// Works until everything passes.
 pub(super) async fn work(arguments: &DemoWorkerArgs) -> Result<(), CallError> {
-    let mut client = Client::start(&arguments.project).await?;
+    let mut client = Client::start(&arguments.project, &arguments.name).await?;
     report(What::Ready { server: client.server() }, None)?;
     let mut rng = Rng::with_seed(arguments.seed);
     loop {

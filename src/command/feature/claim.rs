@@ -10,7 +10,7 @@ use crate::database::Features;
 use crate::error::Failure;
 use crate::tx::{Standing, Tx, Write};
 use crate::types::{
-    AttemptOutcome, EventKind, Feature, FeatureId, FenceToken, Field, Fields, Holder,
+    AttemptOutcome, ClaimRecord, EventKind, Feature, FeatureId, FenceToken, Field, Fields, Holder,
 };
 
 /// A feature that its caller, or somebody before, has claimed.
@@ -38,7 +38,7 @@ pub struct ClaimedFeature {
 /// Claims a feature and gives it; a feature that is claimed already is given too, and marked so.
 ///
 /// Of several callers at once exactly one gets `already_claimed: false`. A caller that owns the
-/// claim already gets its token again, and its lease begins anew. A claim that is over, since its
+/// claim already, or whose call carries its token, gets the token again, and the lease begins anew. A claim that is over, since its
 /// lease has run out or its owner's process is dead, is ended and the feature claimed.
 ///
 /// ```
@@ -68,7 +68,7 @@ impl Command for ClaimFeature {
         let (mut feature, standing) = claimable(tx, self.id)?;
         let (already_claimed, token, holder) = match standing {
             Standing::Free => (false, Some(tx.begin_claim(&mut feature)?), None),
-            Standing::Owned(claim) if claim.owner.as_ref() == tx.signature().caller.as_deref() => {
+            Standing::Owned(claim) | Standing::Unowned(Some(claim)) if is_own(tx, &claim) => {
                 tx.renew_claim(claim.token)?;
                 (true, Some(claim.token), None)
             }
@@ -201,6 +201,14 @@ impl Command for ClearInProgress {
         }
         Ok(feature)
     }
+}
+
+/// Whether a claim is the caller's: as its owner, or since the call carries its token.
+fn is_own(tx: &Tx<'_, Write>, claim: &ClaimRecord) -> bool {
+    let signature = tx.signature();
+    let owner = claim.owner.as_ref();
+    (owner.is_some() && owner == signature.caller.as_deref())
+        || signature.token == Some(claim.token)
 }
 
 /// The feature and what stands on it, unless it passes, waits for a human, or has failed too often. A
