@@ -153,7 +153,7 @@ pub fn second(second: u32) -> Timestamp {
 /// The file, as it should be.
 #[derive(Debug, Clone, Default)]
 pub struct Conversations {
-    conversations: BTreeMap<ConversationId, Conversation>,
+    by_id: BTreeMap<ConversationId, Conversation>,
     messages: BTreeMap<MessageId, Message>,
     highest: i64,
 }
@@ -169,7 +169,7 @@ impl Conversations {
         match act {
             ConversationNeighbour::Delete(id) => {
                 let id = ConversationId::from(*id);
-                if self.conversations.remove(&id).is_some() {
+                if self.by_id.remove(&id).is_some() {
                     self.highest = self.highest.max(id.get());
                 }
                 self.messages.retain(|_, message| message.conversation != id);
@@ -182,16 +182,16 @@ impl Conversations {
     }
 
     fn run(&mut self, op: &ConversationOp, now: Timestamp) -> Result<Outcome, &'static str> {
-        let blank = |title: &Option<&str>| title.is_some_and(|title| title.trim().is_empty());
+        let blank = |title: Option<&str>| title.is_some_and(|title| title.trim().is_empty());
         match op {
-            ConversationOp::CreateConversation { title, .. } if blank(title) => Err("invalid"),
-            ConversationOp::RenameConversation { title, .. } if blank(title) => Err("invalid"),
+            ConversationOp::CreateConversation { title, .. } if blank(*title) => Err("invalid"),
+            ConversationOp::RenameConversation { title, .. } if blank(*title) => Err("invalid"),
             ConversationOp::CreateConversation { project: "", .. } => Err("invalid"),
             ConversationOp::CreateConversation { project, title } => {
                 let (project, title) = ((*project).to_owned(), title.map(str::to_owned));
                 let (id, at) = (self.next_id().into(), Some(now));
                 let new = Conversation { id, project, title, created_at: at, updated_at: at };
-                self.conversations.insert(id, new.clone());
+                self.by_id.insert(id, new.clone());
                 Ok(Outcome::Conversation(new))
             }
             ConversationOp::RenameConversation { id, title } => {
@@ -264,12 +264,12 @@ impl Conversations {
     }
 
     fn existing(&mut self, id: i64) -> Result<&mut Conversation, &'static str> {
-        self.conversations.get_mut(&id.into()).ok_or("unknown_conversation")
+        self.by_id.get_mut(&id.into()).ok_or("unknown_conversation")
     }
 
     /// Above every id that there is, was deleted, or is named by a message.
     fn next_id(&self) -> i64 {
-        let ids = self.conversations.keys().map(|id| id.get());
+        let ids = self.by_id.keys().map(|id| id.get());
         let named = self.messages.values().map(|message| message.conversation.get());
         ids.chain(named).fold(self.highest, i64::max) + 1
     }
@@ -297,7 +297,7 @@ impl Conversations {
     }
 
     fn list(&self, project: Option<&str>) -> Vec<ListedConversation> {
-        let all = self.conversations.values();
+        let all = self.by_id.values();
         let mut of: Vec<&Conversation> =
             all.filter(|c| project.is_none_or(|project| c.project == project)).collect();
         of.sort_by_key(|conversation| (conversation.updated_at, conversation.id));

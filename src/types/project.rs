@@ -83,10 +83,12 @@ impl ImproveInterval {
     /// Checks the number of minutes.
     ///
     /// # Errors
-    /// [`InvalidProject::OutOfRange`] outside of 1 to 1440.
+    /// [`InvalidProject::Interval`] outside of 1 to 1440.
     pub fn minutes(minutes: u16) -> Result<Self, InvalidProject> {
-        let range = (Self::MIN.into(), Self::MAX.into());
-        check_range("interval", minutes.into(), range).map(|()| Self(minutes))
+        if (Self::MIN..=Self::MAX).contains(&minutes) {
+            return Ok(Self(minutes));
+        }
+        Err(InvalidProject::Interval { found: minutes })
     }
 
     /// What a file holds: nothing is the default, what is out of bounds the nearest bound.
@@ -107,17 +109,6 @@ impl Default for ImproveInterval {
     fn default() -> Self {
         Self(10)
     }
-}
-
-fn check_range(
-    field: &'static str,
-    value: u16,
-    (min, max): (u16, u16),
-) -> Result<(), InvalidProject> {
-    if (min..=max).contains(&value) {
-        return Ok(());
-    }
-    Err(InvalidProject::OutOfRange { field, value, min, max })
 }
 
 /// Whether a finished project is improved again and again, and how often. By default it is not.
@@ -146,7 +137,7 @@ pub struct Project {
     pub auto_improve: AutoImprove,
 }
 
-/// Why the path or a number of a project is refused.
+/// Why the path of a project, or how long it is to rest, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidProject {
@@ -167,17 +158,11 @@ pub enum InvalidProject {
         /// How many it may take.
         max: usize,
     },
-    /// A number is out of bounds.
-    #[error("{field} is a number from {min} to {max}, not {value}")]
-    OutOfRange {
-        /// Which one.
-        field: &'static str,
-        /// What it is.
-        value: u16,
-        /// The lowest possible.
-        min: u16,
-        /// The highest possible.
-        max: u16,
+    /// No project rests so long.
+    #[error("a project rests 1 to 1440 minutes, not {found}")]
+    Interval {
+        /// The minutes.
+        found: u16,
     },
 }
 

@@ -1,5 +1,6 @@
 //! `conversations`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -151,7 +152,7 @@ impl Task for Show {
 }
 
 fn indented(text: &str) -> String {
-    render::lines(text).lines().map(|line| format!("  {line}\n")).collect()
+    render::lines(text).lines().flat_map(|line| ["  ", line, "\n"]).collect()
 }
 
 /// Options of `conversations export`.
@@ -200,7 +201,7 @@ fn markdown(whole: &WholeConversation) -> String {
         let mut letters = role.chars();
         let role: String =
             letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-        text.push_str(&format!("\n## {role} ({} UTC)\n\n", moment(message.at)));
+        let _ = write!(text, "\n## {role} ({} UTC)\n\n", moment(message.at));
         text.push_str(&message.content);
         if !message.content.ends_with('\n') {
             text.push('\n');

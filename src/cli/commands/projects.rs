@@ -1,6 +1,6 @@
 //! `projects`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum, value_parser};
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
 use crate::{
-    AutoImprove, Concurrency, FolderState, GetProject, HomeLayout, ImproveInterval, Project,
-    ProjectName, ProjectPath, RegisterProject, Registry, SeenProject, SetAutoImprove,
+    AutoImprove, Concurrency, FolderState, GetProject, HomeLayout, ImproveInterval, LocalTime,
+    Project, ProjectName, ProjectPath, RegisterProject, Registry, SeenProject, SetAutoImprove,
     SetConcurrency, Store, UnregisterProject, UpdateProjectPath,
 };
 
@@ -113,7 +113,7 @@ impl Task for ProjectsArgs {
                 Ok(list(&seen))
             }
             What::Add(Add { name, folder }) => {
-                let folder = folder.clone().unwrap_or_else(|| ".".into());
+                let folder = folder.as_deref().unwrap_or(Path::new("."));
                 let (name, path) = (ProjectName::new(name).map_err(invalid)?, path(folder)?);
                 let store = session.open_registry(&home)?;
                 let project = store.call(RegisterProject { name, path })?;
@@ -129,7 +129,7 @@ impl Task for ProjectsArgs {
                 Ok(changed("changed ", &set.apply(&store, project)?))
             }
             What::Move(Move { name, folder }) => {
-                let path = path(folder.clone())?;
+                let path = path(folder)?;
                 let store = existing(session, self, name)?.0;
                 let project = store.call(UpdateProjectPath { name: name.clone(), path })?;
                 Ok(changed("moved ", &project))
@@ -219,8 +219,8 @@ fn invalid(problem: impl std::error::Error) -> Failed {
 }
 
 /// Where the folder of a project is, which must be there.
-fn path(folder: PathBuf) -> Result<ProjectPath, Failed> {
-    let path = HomeLayout::project_path(&folder).map_err(invalid)?;
+fn path(folder: &Path) -> Result<ProjectPath, Failed> {
+    let path = HomeLayout::project_path(folder).map_err(invalid)?;
     match FolderState::of(path.as_str().as_ref()) {
         state if state.is_stale() => {
             let problem =
@@ -247,7 +247,7 @@ fn list(seen: &[SeenProject]) -> Answer {
 fn info(seen: &SeenProject) -> Answer {
     let project = &seen.project;
     let AutoImprove { enabled, interval } = project.auto_improve;
-    let created = project.created_at.map_or_else(|| "-".to_owned(), |at| at.to_sqlite_text());
+    let created = project.created_at.map_or_else(|| "-".to_owned(), LocalTime::to_sqlite_text);
     let page = Page::default()
         .field("name", Cell::plain(&project.name))
         .field("path", Cell::plain(&project.path))

@@ -13,20 +13,16 @@ use crate::support::say_note;
 fn python(project: &Project, script: &str, arguments: &[&str]) -> Option<String> {
     let mut program = Program::new("python3");
     program.args(["-c", script]).arg(project.database()).args(arguments);
-    match program.stderr(Stdio::inherit()).output() {
-        Ok(output) => {
-            assert!(output.status.success());
-            Some(String::from_utf8(output.stdout).unwrap())
-        }
-        Err(_) => {
-            say_note("not run: there is no python3");
-            None
-        }
-    }
+    let Ok(output) = program.stderr(Stdio::inherit()).output() else {
+        say_note("not run: there is no python3");
+        return None;
+    };
+    assert!(output.status.success());
+    Some(String::from_utf8(output.stdout).unwrap())
 }
 
 /// As AutoForge adds a message: looks for the conversation, then inserts, then touches it, with the
-/// times that SQLAlchemy writes.
+/// times that `SQLAlchemy` writes.
 const ADD: &str = r#"
 import sqlite3, sys
 from datetime import datetime, timezone
@@ -45,7 +41,7 @@ for n in range(int(sys.argv[3])):
     db.commit()
 "#;
 
-/// Reads every time as SQLAlchemy does, writes it back, and says where that makes a difference.
+/// Reads every time as `SQLAlchemy` does, writes it back, and says where that makes a difference.
 const READ: &str = r#"
 import sqlite3, sys
 from datetime import datetime

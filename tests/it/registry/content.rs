@@ -1,5 +1,6 @@
 //! What the commands store, show and refuse.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use autoforge_store::{
@@ -8,6 +9,8 @@ use autoforge_store::{
     ProjectRefusal, Registry, SetAutoImprove, SetConcurrency, SetSettings, SettingChange,
     SettingKey, SettingValue, Store, Timestamp, UnregisterProject, UpdateProjectPath,
 };
+
+use FolderState::{Missing, NotAFolder, Unknown, Usable};
 
 use super::{CURRENT, Home, OLDEST, names, registers, sets};
 use crate::support::{number, schema, text, texts};
@@ -118,7 +121,6 @@ fn a_project_that_is_not_there_is_told_and_stays_until_somebody_takes_it_out() {
         let seen = store.look_at_projects().unwrap();
         seen.into_iter().map(|seen| (seen.project.name, seen.folder)).collect::<Vec<_>>()
     };
-    use FolderState::{Missing, NotAFolder, Unknown, Usable};
     let expected =
         [("a", Usable), ("b", Missing), ("c", NotAFolder), ("d", Missing), ("e", Unknown)];
     let expected = expected.map(|(project, state)| (name(project), state));
@@ -152,7 +154,6 @@ fn a_path_is_made_absolute_by_looking_and_one_place_has_one_path() {
     assert!(spelled(Path::new("relative")).starts_with('/'));
     let up = HomeLayout::project_path(root.join("not/yet/../there"));
     assert_eq!(up, Err(InvalidProject::PathGoesUp));
-    use std::os::unix::ffi::OsStrExt;
     let odd = HomeLayout::project_path(root.join(std::ffi::OsStr::from_bytes(b"\xff")));
     assert_eq!(odd, Err(InvalidProject::PathNotText));
 }
