@@ -218,19 +218,7 @@ impl ScheduleModel {
                 let overrides: Vec<_> = self.overrides.values().copied().collect();
                 Told::State(ScheduleState::of(&self.of(project.as_ref()), &overrides, now))
             }
-            ScheduleOp::ListOverrides(project) => {
-                let known = |over: &ScheduleOverride| match project {
-                    Some(name) => self
-                        .schedules
-                        .get(&over.schedule.get())
-                        .is_some_and(|schedule| schedule.project == name.as_str()),
-                    None => true,
-                };
-                let mut overrides: Vec<_> =
-                    self.overrides.values().filter(|over| known(over)).copied().collect();
-                overrides.sort_by_key(|over| (over.schedule, over.id));
-                Told::Overrides(overrides)
-            }
+            ScheduleOp::ListOverrides(project) => self.overrides_of(project.as_ref()),
             ScheduleOp::GetActiveOverride(id, kind) => {
                 self.get(*id)?;
                 let said = self.said_to(*id).into_iter().filter(|over| over.expires_at > Some(now));
@@ -278,6 +266,19 @@ impl ScheduleModel {
             }
             ScheduleOp::Foreign(_) | ScheduleOp::Pass(_) => Told::Happened,
         })
+    }
+
+    fn overrides_of(&self, project: Option<&ProjectName>) -> Told {
+        let known = |over: &&ScheduleOverride| match project {
+            Some(name) => self
+                .schedules
+                .get(&over.schedule.get())
+                .is_some_and(|schedule| schedule.project == name.as_str()),
+            None => true,
+        };
+        let mut overrides: Vec<_> = self.overrides.values().filter(known).copied().collect();
+        overrides.sort_by_key(|over| (over.schedule, over.id));
+        Told::Overrides(overrides)
     }
 
     fn create(&mut self, new: &NewSchedule, now: Timestamp) -> Result<Told, &'static str> {

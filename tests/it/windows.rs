@@ -38,7 +38,7 @@ impl Calendar {
         let (mut open, mut opens) = (vec![None; KNOWN], vec![false; KNOWN]);
         let length = usize::try_from(weekly.duration.get()).unwrap();
         let mut date = first.yesterday().unwrap();
-        for minute in 0..KNOWN {
+        for (minute, opens) in opens.iter_mut().enumerate() {
             let (hour, of_hour) = (minute % DAY / 60, minute % 60);
             if minute > 0 && (hour, of_hour) == (0, 0) {
                 date = date.tomorrow().unwrap();
@@ -46,7 +46,7 @@ impl Calendar {
             let bit = 1 << date.weekday().to_monday_zero_offset();
             let start = (usize::from(weekly.start.hour()), usize::from(weekly.start.minute()));
             if weekly.days.bits() & bit != 0 && (hour, of_hour) == start {
-                opens[minute] = true;
+                *opens = true;
                 for open in open.iter_mut().skip(minute).take(length) {
                     *open = Some((minute, minute + length));
                 }
@@ -62,7 +62,8 @@ impl Calendar {
     }
 
     fn moment(&self, minute: usize) -> Timestamp {
-        later(self.first, minute as i64 - BEFORE as i64)
+        let minutes = |number: usize| i64::try_from(number).unwrap();
+        later(self.first, minutes(minute) - minutes(BEFORE))
     }
 
     fn open_at(&self, minute: usize) -> Option<Window> {
@@ -203,11 +204,11 @@ impl Plan {
         first: Date,
         said: &[(usize, OverrideKind, usize)],
     ) -> Self {
-        let one = |(number, (weekly, enabled)): (usize, &(WeeklyWindow, bool))| Schedule {
+        let one = |(number, (weekly, enabled)): (i64, &(WeeklyWindow, bool))| Schedule {
             enabled: *enabled,
-            ..schedule(number as i64 + 1, *weekly)
+            ..schedule(number, *weekly)
         };
-        let schedules: Vec<_> = windows.iter().enumerate().map(one).collect();
+        let schedules: Vec<_> = (1..).zip(windows).map(one).collect();
         let calendars: Vec<_> = windows.iter().map(|(one, _)| Calendar::of(*one, first)).collect();
         let said = said.iter().zip(1..).map(|((at, kind, expiry), number)| ScheduleOverride {
             id: (100 - number).into(),
