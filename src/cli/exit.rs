@@ -60,6 +60,12 @@ impl Exit {
 
     /// The exit of each code that there is; tests/tidy sees to it that none is forgotten.
     fn listed(code: &str) -> Option<Self> {
+        let of_data = || Self::listed_of_data(code);
+        Self::listed_of_input(code).or_else(of_data).or_else(|| Self::listed_of_faults(code))
+    }
+
+    /// What the user says is wrong, or names what is not there.
+    fn listed_of_input(code: &str) -> Option<Self> {
         Some(match code {
             "usage"
             | "invalid_input"
@@ -87,8 +93,16 @@ impl Exit {
             | "unknown_event"
             | "events_forgotten"
             | "unknown_conversation"
+            | "unknown_message"
             | "unknown_project"
             | "unknown_setting" => Self::NotFound,
+            _ => return None,
+        })
+    }
+
+    /// What is there forbids it.
+    fn listed_of_data(code: &str) -> Option<Self> {
+        Some(match code {
             "file_exists"
             | "too_many_schedules"
             | "already_passing"
@@ -117,6 +131,13 @@ impl Exit {
             | "path_taken"
             | "project_moved" => Self::Conflict,
             "nothing_ready" | "all_passing" => Self::NothingReady,
+            _ => return None,
+        })
+    }
+
+    /// The storage or the program does not do it.
+    fn listed_of_faults(code: &str) -> Option<Self> {
+        Some(match code {
             "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" | "timed_out" => {
                 Self::Busy
             }

@@ -199,7 +199,8 @@ fn unfinished_code_is_found() {
 
 #[test]
 fn a_failure_without_an_exit_is_found() {
-    let exits = ("src/cli/exit.rs", "fn listed(code: &str) { match code { \"known\" => (), } }");
+    let exits =
+        ("src/cli/exit.rs", "fn listed_of_data(code: &str) { match code { \"known\" => (), } }");
     let refusal = "fn code(&self) -> &'static str {\n match self { A => \"known\", B => \"new\", \
                    C => c.code() }\n}\nconst D: &str = \"other\";";
     let rule = codes_without_exit;

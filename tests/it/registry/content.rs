@@ -3,14 +3,13 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use autoforge_store::FolderState::{Missing, NotAFolder, Unknown, Usable};
 use autoforge_store::{
-    AutoImprove, Concurrency, Error, FolderState, GetProject, GetSetting, HomeLayout,
-    ImproveInterval, InvalidProject, ListProjects, ListSettings, OpenError, ProjectPath,
-    ProjectRefusal, Registry, SetAutoImprove, SetConcurrency, SetSettings, SettingChange,
-    SettingKey, SettingValue, Store, Timestamp, UnregisterProject, UpdateProjectPath,
+    AutoImprove, Concurrency, Error, GetProject, GetSetting, HomeLayout, ImproveInterval,
+    InvalidProject, ListProjects, ListSettings, OpenError, ProjectPath, ProjectRefusal, Registry,
+    SetAutoImprove, SetConcurrency, SetSettings, SettingChange, SettingKey, SettingValue, Store,
+    Timestamp, UnregisterProject, UpdateProjectPath,
 };
-
-use FolderState::{Missing, NotAFolder, Unknown, Usable};
 
 use super::{CURRENT, Home, OLDEST, names, registers, sets};
 use crate::support::{number, schema, text, texts};
