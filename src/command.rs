@@ -3,6 +3,7 @@
 //! A new command is one new file below (or a verb beside its kin) and one `pub use` line here.
 
 mod claims;
+mod conversation;
 mod dependency;
 mod explain;
 mod feature;
@@ -11,7 +12,9 @@ mod human_input;
 mod once;
 mod policy;
 mod progress;
+mod project;
 mod schedule;
+mod setting;
 mod signed;
 mod snapshot;
 mod undo;
@@ -31,6 +34,11 @@ use crate::types::{Caller, FenceToken, RequestId};
 pub use claims::{
     Budget, GetAttempts, GetBudgets, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims,
     RenewedClaims, RetryFeature, StandingClaim,
+};
+pub use conversation::{
+    AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
+    DeleteConversation, DeletedConversation, GetConversation, GetMessages, ListConversations,
+    ListedConversation, MessageSpan, RenameConversation, WholeConversation,
 };
 pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
@@ -53,12 +61,17 @@ pub use policy::{GetPolicy, SetPolicy};
 pub use progress::{
     ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
 };
+pub use project::{
+    GetProject, ListProjects, ProjectRefusal, RegisterProject, SetAutoImprove, SetConcurrency,
+    UnregisterProject, UpdateProjectPath,
+};
 pub use schedule::{
     AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
     GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
     PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
     UpdateSchedule,
 };
+pub use setting::{GetSetting, ListSettings, SetSettings, SettingRefusal};
 pub use signed::Signed;
 pub use snapshot::{GetSnapshot, Snapshot, Testable};
 pub use undo::{LeftOut, PreviewUndo, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep};

@@ -38,6 +38,7 @@ mod command;
 mod database;
 mod engine;
 mod error;
+mod home;
 mod host;
 #[cfg(feature = "cli")]
 pub mod mcp;
@@ -70,6 +71,13 @@ pub use command::{
     UpdateRefusal,
 };
 pub use command::{
+    AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
+    DeleteConversation, DeletedConversation, GetConversation, GetMessages, GetProject, GetSetting,
+    ListConversations, ListProjects, ListSettings, ListedConversation, MessageSpan, ProjectRefusal,
+    RegisterProject, RenameConversation, SetAutoImprove, SetConcurrency, SetSettings,
+    SettingRefusal, UnregisterProject, UpdateProjectPath, WholeConversation,
+};
+pub use command::{
     AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
     GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
     PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
@@ -78,16 +86,17 @@ pub use command::{
 pub use command::{
     ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
 };
-pub use database::{Database, Features, Schema};
+pub use database::{Assistant, Database, Features, Registry, Schema};
 pub use engine::{
     BackupReport, CheckpointReport, CloseReport, Diagnosis, Examination, JournalMode, OpenOptions,
     SQLITE_REQUIRED,
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
+pub use home::{FolderState, HomeLayout};
 pub use project::ProjectLayout;
 pub use store::{
-    ClaimedProgress, Commits, ImportedBacklog, LeaseKeeper, Opening, ProjectProgress, Reply, Store,
-    dispose,
+    ClaimedProgress, Commits, ImportedBacklog, LeaseKeeper, Opening, ProjectProgress, Reply,
+    SeenProject, Store, dispose,
 };
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
@@ -99,10 +108,16 @@ pub use types::{
     Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,
 };
 pub use types::{
-    ConcernedSchedule, Concurrency, InvalidProjectName, InvalidSchedule, ModelName, NewSchedule,
-    OverrideId, OverrideKind, ProjectName, ReportedProgress, Schedule, ScheduleId,
-    ScheduleOverride, ScheduleState, TimeOfDay, Verdict, Weekdays, WeeklyWindow, Window,
-    WindowMinutes, restart_delay,
+    AutoImprove, Conversation, ConversationId, ConversationTitle, ImproveInterval,
+    InvalidConversation, InvalidProject, InvalidSetting, LocalTime, Message, MessageId,
+    NewConversation, NewMessage, Project, ProjectPath, Role, Secret, Setting, SettingChange,
+    SettingKey, SettingValue, StoredRole,
+};
+pub use types::{
+    ConcernedSchedule, Concurrency, InvalidConcurrency, InvalidProjectName, InvalidSchedule,
+    ModelName, NewSchedule, OverrideId, OverrideKind, ProjectName, ReportedProgress, Schedule,
+    ScheduleId, ScheduleOverride, ScheduleState, TimeOfDay, Verdict, Weekdays, WeeklyWindow,
+    Window, WindowMinutes, restart_delay,
 };
 #[cfg(feature = "cli")]
 pub use webhook::{Delivered, Delivery, InvalidWebhook, Webhook};

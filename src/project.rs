@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
 
-const FOLDER: &str = ".autoforge";
-const OLD_FOLDER: &str = ".autocoder";
+pub(crate) const FOLDER: &str = ".autoforge";
+pub(crate) const OLD_FOLDER: &str = ".autocoder";
 const FEATURES: &str = "features.db";
+const ASSISTANT: &str = "assistant.db";
 
 /// Keeps the runtime files out of version control, and nothing else that a user may put there.
 const GITIGNORE: &str = "\
@@ -67,10 +68,21 @@ impl ProjectLayout {
     /// project's folder, the first that has it.
     #[must_use]
     pub fn features_db(&self) -> PathBuf {
-        let places = [FOLDER, OLD_FOLDER, ""].map(|place| self.folder.join(place).join(FEATURES));
+        self.find(FEATURES)
+    }
+
+    /// Where `assistant.db` is, or would be made: in the same places, but not always in the same
+    /// one.
+    #[must_use]
+    pub fn assistant_db(&self) -> PathBuf {
+        self.find(ASSISTANT)
+    }
+
+    fn find(&self, file: &str) -> PathBuf {
+        let places = [FOLDER, OLD_FOLDER, ""].map(|place| self.folder.join(place).join(file));
         // A link that leads nowhere stands there too, and is refused when it is opened.
         let found = places.iter().find(|place| place.symlink_metadata().is_ok());
-        found.cloned().unwrap_or_else(|| self.folder.join(FOLDER).join(FEATURES))
+        found.cloned().unwrap_or_else(|| self.folder.join(FOLDER).join(file))
     }
 
     /// Whether the project has a database or a list of features.
@@ -88,7 +100,15 @@ impl ProjectLayout {
     /// Where `features.db` is, after making its folder, if it is the new one, private and out of
     /// version control.
     pub(crate) fn prepare_features_db(&self) -> Result<PathBuf, OpenError> {
-        let path = self.features_db();
+        self.prepare(self.features_db())
+    }
+
+    /// The same for `assistant.db`.
+    pub(crate) fn prepare_assistant_db(&self) -> Result<PathBuf, OpenError> {
+        self.prepare(self.assistant_db())
+    }
+
+    fn prepare(&self, path: PathBuf) -> Result<PathBuf, OpenError> {
         let folder = self.folder.join(FOLDER);
         if path.parent() == Some(&folder) {
             make_private_folder(&folder)?;
@@ -98,7 +118,7 @@ impl ProjectLayout {
     }
 }
 
-fn make_private_folder(folder: &Path) -> Result<(), OpenError> {
+pub(crate) fn make_private_folder(folder: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::DirBuilderExt;
     match fs::DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => Ok(()),
@@ -108,7 +128,7 @@ fn make_private_folder(folder: &Path) -> Result<(), OpenError> {
 }
 
 /// A folder that cannot be written to still serves readers; the file is a convenience.
-fn write_gitignore(folder: &Path) -> Result<(), OpenError> {
+pub(crate) fn write_gitignore(folder: &Path) -> Result<(), OpenError> {
     let path = folder.join(".gitignore");
     if path.symlink_metadata().is_ok() {
         return Ok(());

@@ -1,11 +1,13 @@
 //! The store: what callers hold. It wires the actor to the engine and keeps the one cache of
 //! engines.
 
+mod assistant;
 mod commits;
 mod keeper;
 mod pending;
 mod progress;
 mod project;
+mod registry;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -35,6 +37,7 @@ pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
 pub use progress::{ClaimedProgress, ProjectProgress};
 pub use project::{ImportedBacklog, Opening};
+pub use registry::SeenProject;
 
 /// Commands that may wait in each lane of a mailbox; whoever comes then waits or is refused.
 const MAILBOX_CAPACITY: usize = 1024;
@@ -114,6 +117,10 @@ impl<D: Database> Store<D> {
                 opening.migrated = opened.migrated;
                 Ok::<_, OpenError>(running)
             })?;
+            if engine.kind != D::SCHEMA.sign() {
+                let found = format!("this process has it open as a file of {}", engine.kind);
+                return Err(OpenError::Foreign { path: key, found });
+            }
             if FileIdentity::at(&key) == Some(engine.file) {
                 break engine;
             }
@@ -334,6 +341,8 @@ pub fn dispose(path: impl AsRef<Path>) -> Result<Option<CloseReport>, OpenError>
 /// An engine at work.
 struct Running {
     path: Arc<Path>,
+    /// The kind of file that it was opened as. The key of the cache is the path alone.
+    kind: &'static str,
     file: FileIdentity,
     opened_by: u32,
     lock_wait: Duration,
@@ -382,6 +391,7 @@ impl Running {
         let opened = opened?;
         let running = Self {
             path,
+            kind: D::SCHEMA.sign(),
             file: opened.identity,
             opened_by: std::process::id(),
             lock_wait: options.lock_wait,

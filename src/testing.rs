@@ -20,10 +20,12 @@
 
 mod backlog;
 mod call;
+mod conversations;
 mod foreign;
 mod form;
 mod model;
 mod op;
+mod registry;
 mod row;
 mod schedule;
 mod schedules;
@@ -34,10 +36,15 @@ use crate::Store;
 
 pub use backlog::realistic_backlog;
 pub use call::{Call, OWNERS, Token, World};
+pub use conversations::{
+    ConversationNeighbour, ConversationOp, ConversationOutcome, ConversationStep, Conversations,
+    conversation_steps, second,
+};
 pub use foreign::Foreign;
 pub use form::{FieldKind, FormField, Given, fits, is_form};
 pub use model::Model;
 pub use op::{Answer, Expect, Op, Outcome, Texts};
+pub use registry::{RegistryModel, RegistryOp, RegistryOutcome, RegistryStep, registry_steps};
 pub use row::{Layout, Row};
 pub use schedules::{
     ForeignWrite, ListFilter, ScheduleModel, ScheduleOp, ScheduleOutcome, compare_schedules,

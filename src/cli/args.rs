@@ -7,10 +7,11 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::backup::BackupArgs;
 use super::commands::{
-    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, DeleteArgs,
-    DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs,
-    ListArgs, LogArgs, McpConfigArgs, PassArgs, PolicyArgs, ProgressArgs, ReadyArgs, RecoverArgs,
-    ReleaseArgs, RetryArgs, SchedulesArgs, ShowArgs, SkipArgs, StatusArgs, UndoArgs, WatchArgs,
+    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, ConversationsArgs,
+    DeleteArgs, DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs,
+    InitArgs, ListArgs, LogArgs, McpConfigArgs, PassArgs, PolicyArgs, ProgressArgs, ProjectsArgs,
+    ReadyArgs, RecoverArgs, ReleaseArgs, RetryArgs, SchedulesArgs, SettingsArgs, ShowArgs,
+    SkipArgs, StatusArgs, UndoArgs, WatchArgs,
 };
 use super::exit::EXIT_CODES;
 use super::run::RunArgs;
@@ -150,6 +151,12 @@ pub(crate) enum Command {
     Mcp(ServeOptions),
     /// Copy the database into a new file, beside running agents, and check the copy.
     Backup(BackupArgs),
+    /// Look at the conversations with the project's assistant.
+    Conversations(ConversationsArgs),
+    /// Look at and change which projects there are on this machine.
+    Projects(ProjectsArgs),
+    /// Look at and change the settings of all projects on this machine.
+    Settings(SettingsArgs),
     /// Print how to register the MCP server with a client.
     McpConfig(McpConfigArgs),
     /// Drive the backlog with agents until every feature passes.

@@ -7,6 +7,7 @@ mod answer;
 mod claim;
 mod claims;
 mod completions;
+mod conversations;
 mod delete;
 mod depends;
 mod edit;
@@ -20,10 +21,12 @@ mod log;
 mod mcp_config;
 mod policy;
 mod progress;
+mod projects;
 mod ready;
 mod recover;
 mod retry;
 mod schedules;
+mod settings;
 mod show;
 mod status;
 mod undo;
@@ -35,6 +38,7 @@ pub(crate) use answer::AnswerArgs;
 pub(crate) use claim::ClaimArgs;
 pub(crate) use claims::ClaimsArgs;
 pub(crate) use completions::CompletionsArgs;
+pub(crate) use conversations::ConversationsArgs;
 pub(crate) use delete::DeleteArgs;
 pub(crate) use depends::DependsArgs;
 pub(crate) use edit::EditArgs;
@@ -48,10 +52,12 @@ pub(crate) use log::LogArgs;
 pub(crate) use mcp_config::McpConfigArgs;
 pub(crate) use policy::PolicyArgs;
 pub(crate) use progress::ProgressArgs;
+pub(crate) use projects::ProjectsArgs;
 pub(crate) use ready::{BlockedArgs, ReadyArgs};
 pub(crate) use recover::RecoverArgs;
 pub(crate) use retry::RetryArgs;
 pub(crate) use schedules::SchedulesArgs;
+pub(crate) use settings::SettingsArgs;
 pub(crate) use show::ShowArgs;
 pub(crate) use status::StatusArgs;
 pub(crate) use undo::UndoArgs;
@@ -101,6 +107,9 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Progress(args) => args,
         Command::Schedules(args) => args,
         Command::Backup(args) => args,
+        Command::Conversations(args) => args,
+        Command::Projects(args) => args,
+        Command::Settings(args) => args,
         Command::McpConfig(args) => args,
         Command::Completions(args) => args,
         Command::Mcp(_)

@@ -60,6 +60,12 @@ impl Exit {
 
     /// The exit of each code that there is; tests/tidy sees to it that none is forgotten.
     fn listed(code: &str) -> Option<Self> {
+        let of_data = || Self::listed_of_data(code);
+        Self::listed_of_input(code).or_else(of_data).or_else(|| Self::listed_of_faults(code))
+    }
+
+    /// What the user says is wrong, or names what is not there.
+    fn listed_of_input(code: &str) -> Option<Self> {
         Some(match code {
             "usage"
             | "invalid_input"
@@ -73,11 +79,30 @@ impl Exit {
             | "not_earlier"
             | "too_many_features"
             | "several_agents"
-            | "answer_too_large" => Self::Usage,
-            "no_agent" => Self::Failure,
-            "no_project" | "no_such_schedule" | "file_not_found" | "not_found"
-            | "unknown_dependency" | "no_such_dependency" | "unknown_event"
-            | "events_forgotten" => Self::NotFound,
+            | "answer_too_large"
+            | "invalid_conversation"
+            | "invalid_project"
+            | "invalid_setting"
+            | "repeated_setting" => Self::Usage,
+            "no_project"
+            | "no_such_schedule"
+            | "file_not_found"
+            | "not_found"
+            | "unknown_dependency"
+            | "no_such_dependency"
+            | "unknown_event"
+            | "events_forgotten"
+            | "unknown_conversation"
+            | "unknown_message"
+            | "unknown_project"
+            | "unknown_setting" => Self::NotFound,
+            _ => return None,
+        })
+    }
+
+    /// What is there forbids it.
+    fn listed_of_data(code: &str) -> Option<Self> {
+        Some(match code {
             "file_exists"
             | "too_many_schedules"
             | "already_passing"
@@ -101,18 +126,28 @@ impl Exit {
             | "already_undone"
             | "changed_since"
             | "has_dependents"
-            | "feature_exists" => Self::Conflict,
+            | "feature_exists"
+            | "project_exists"
+            | "path_taken"
+            | "project_moved" => Self::Conflict,
             "nothing_ready" | "all_passing" => Self::NothingReady,
+            _ => return None,
+        })
+    }
+
+    /// The storage or the program does not do it.
+    fn listed_of_faults(code: &str) -> Option<Self> {
+        Some(match code {
             "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" | "timed_out" => {
                 Self::Busy
             }
             "corrupt" | "not_a_database" | "not_a_file" | "foreign_database" => Self::Corrupt,
             // Nothing that the user has asked for is wrong, and trying again is no remedy.
-            "system" | "io" | "sqlite" | "disk_full" | "read_only" | "closed" | "moved"
-            | "forked" | "poisoned" | "panicked" | "outcome_unknown" | "answer_unreadable"
-            | "hard_linked" | "path_too_long" | "unsafe_file_system" | "newer_format"
-            | "backlog" | "sqlite_too_old" | "not_confirmed" | "storage" | "worker"
-            | "too_slow" | "interrupted" => Self::Failure,
+            "no_agent" | "system" | "io" | "sqlite" | "disk_full" | "read_only" | "closed"
+            | "moved" | "forked" | "poisoned" | "panicked" | "outcome_unknown"
+            | "answer_unreadable" | "hard_linked" | "path_too_long" | "unsafe_file_system"
+            | "newer_format" | "backlog" | "sqlite_too_old" | "not_confirmed" | "storage"
+            | "worker" | "too_slow" | "interrupted" => Self::Failure,
             _ => return None,
         })
     }
@@ -221,6 +256,8 @@ fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
         "no_such_schedule" | "too_many_schedules" => {
             "`autoforge-store schedules list` shows all schedules".into()
         }
+        "unknown_conversation" => "`autoforge-store conversations list` shows all".into(),
+        "unknown_project" => "`autoforge-store projects list` shows all".into(),
         "already_in_progress" => format!("`autoforge-store release {id}` gives the claim back"),
         "held_by_other" => format!(
             "its owner says --as, or --token; `autoforge-store claims {id}` tells who that is, and \

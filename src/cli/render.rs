@@ -53,6 +53,11 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
+/// A stored text in its own lines, without anything that steers a terminal.
+pub(crate) fn lines(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !steers(*c)).collect()
+}
+
 /// A text in its tone, for a terminal.
 pub(crate) fn toned(cell: &Cell) -> String {
     let text = one_line(cell.shown());
@@ -241,6 +246,11 @@ mod tests {
     fn text_that_steers_a_terminal_loses_its_power() {
         let hostile = "a\u{1b}]0;title\u{7}b\u{9b}31mc\u{202e}d\r\ne\tf";
         assert_eq!(one_line(hostile), "a]0;titleb31mcd e f");
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(lines("a\u{1b}[31m\r\n\tb\u{202e}c\n"), "a[31m\n\tbc\n");
     }
 
     #[test]

@@ -6,19 +6,39 @@ use super::args::Arguments;
 use super::exit::Failed;
 use super::locate::Place;
 use super::output::{Note, Output};
-use crate::{OpenOptions, ProjectLayout, Store};
+use crate::{
+    Assistant, CloseReport, Features, HomeLayout, OpenOptions, ProjectLayout, Registry, Store,
+};
 
 /// What a command needs of the world.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     arguments: &'a Arguments,
-    store: Option<Store>,
+    opened: Vec<Opened>,
     notes: Vec<Note>,
+}
+
+/// A store that is to be closed at the end.
+#[derive(Debug)]
+enum Opened {
+    Features(Store<Features>),
+    Assistant(Store<Assistant>),
+    Registry(Store<Registry>),
+}
+
+impl Opened {
+    fn close(&self) -> CloseReport {
+        match self {
+            Self::Features(store) => store.close(),
+            Self::Assistant(store) => store.close(),
+            Self::Registry(store) => store.close(),
+        }
+    }
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(arguments: &'a Arguments) -> Self {
-        Self { arguments, store: None, notes: Vec::new() }
+        Self { arguments, opened: Vec::new(), notes: Vec::new() }
     }
 
     pub(crate) fn output(&self) -> Output {
@@ -62,7 +82,7 @@ impl<'a> Session<'a> {
 
     pub(crate) fn open_folder(&mut self, folder: &Path) -> Result<Store, Failed> {
         let store = Store::open_project_with(folder, &self.options())?;
-        self.store = Some(store.clone());
+        self.opened.push(Opened::Features(store.clone()));
         let opening = store.opening();
         if let Some(imported) = &opening.imported {
             let list = ProjectLayout::existing(folder)?.legacy_backlog();
@@ -75,6 +95,40 @@ impl<'a> Session<'a> {
             self.warn(problem.clone());
         }
         Ok(store)
+    }
+
+    /// Opens the project's conversations; `None` where there are none yet, and no file is made.
+    pub(crate) fn open_assistant(&mut self) -> Result<Option<Store<Assistant>>, Failed> {
+        let place = self.place()?;
+        let there = ProjectLayout::existing(&place.folder)
+            .is_ok_and(|layout| layout.assistant_db().symlink_metadata().is_ok());
+        if !there {
+            place.existing()?;
+            return Ok(None);
+        }
+        let store = Store::open_assistant_with(&place.folder, &self.options())?;
+        self.opened.push(Opened::Assistant(store.clone()));
+        Ok(Some(store))
+    }
+
+    /// Opens the registry in a home folder, and makes it where there is none.
+    pub(crate) fn open_registry(&mut self, home: &Path) -> Result<Store<Registry>, Failed> {
+        let store = Store::open_registry_with(home, &self.options())?;
+        self.opened.push(Opened::Registry(store.clone()));
+        if store.opening().created {
+            self.hint(format!("{} is made", store.path().display()));
+        }
+        if let Some(old) = HomeLayout::existing(home)?.left_behind() {
+            let (old, used) = (old.display(), store.path().display());
+            self.warn(format!("an older registry lies in {old}; {used} is used instead"));
+        }
+        Ok(store)
+    }
+
+    /// Opens the registry in a home folder; `None` where there is none yet, and no file is made.
+    pub(crate) fn find_registry(&mut self, home: &Path) -> Result<Option<Store<Registry>>, Failed> {
+        let there = HomeLayout::existing(home)?.has_registry();
+        there.then(|| self.open_registry(home)).transpose()
     }
 
     pub(crate) fn hint(&mut self, text: impl Into<String>) {
@@ -96,10 +150,12 @@ impl<'a> Session<'a> {
         warnings
     }
 
-    /// Closes the store and gives what is left to be said.
+    /// Closes what was opened and gives what is left to be said.
     pub(crate) fn close(mut self) -> Vec<Note> {
-        if let Some(fault) = self.store.take().and_then(|store| store.close().fault) {
-            self.warn(format!("closing the database: {fault}"));
+        for store in std::mem::take(&mut self.opened) {
+            if let Some(fault) = store.close().fault {
+                self.warn(format!("closing the database: {fault}"));
+            }
         }
         self.notes
     }

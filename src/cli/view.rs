@@ -1,11 +1,11 @@
-//! How features look, in JSON and on pages.
+//! How features and times look, in JSON and on pages.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use super::page::{Cell, Page, Tone};
-use crate::{Feature, FeatureId, Graph, GraphEntry, Status, Steps};
+use crate::{Feature, FeatureId, Graph, GraphEntry, Status, Steps, Timestamp};
 
 /// Where a feature stands, from what is known of its dependencies and of its claim; see [`Status`].
 pub(crate) fn status_of(feature: &Feature, blocked_by: &[FeatureId], worked_on: bool) -> Status {
@@ -57,6 +57,17 @@ pub(crate) fn insert(object: &mut Value, key: &str, value: Value) {
 
 pub(crate) fn ids_json(ids: &[FeatureId]) -> Value {
     ids.iter().map(|id| id.get()).collect()
+}
+
+/// A time for people, to the second, in UTC; `-` where there is none.
+pub(crate) fn moment(at: Option<Timestamp>) -> String {
+    let text = at.map(Timestamp::to_sqlite_text);
+    text.and_then(|text| text.get(..19).map(str::to_owned)).unwrap_or_else(|| "-".to_owned())
+}
+
+/// A time for programs: ISO 8601 with its offset, or null.
+pub(crate) fn moment_json(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| at.to_iso8601().into())
 }
 
 /// Ids for people: `1, 2, 3`.

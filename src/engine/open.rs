@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::location::{FileIdentity, SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
 use super::maintenance::CHECKPOINT_FRAMES;
 use super::{Engine, JournalMode, LOG_FRAMES, Location, Observer, data_version, holder};
-use crate::database::{Condition, Schema};
+use crate::database::{Condition, Journal, Schema};
 use crate::error::{OpenError, StorageError, is_busy};
 use crate::tx::{Circumstances, Read, Transaction, Tx, Write};
 use crate::types::Limits;
@@ -83,7 +83,7 @@ impl Engine {
         let patience = Patience { started: Instant::now(), wait: options.lock_wait, pause };
         let opening = Opening { connection: &connection, location: &location, patience };
         let condition = opening.inspect(schema)?;
-        let journal = opening.choose_journal(unsafe_place.is_some())?;
+        let journal = opening.choose_journal(schema.journal, unsafe_place.is_some())?;
         let migrated = match condition {
             Condition::Current => false,
             _ => opening.migrate(schema)?,
@@ -227,7 +227,7 @@ impl Opening<'_> {
             connection.execute_batch("BEGIN")?;
             let circumstances = Circumstances::now();
             let transaction = Transaction::begun_on(connection, &circumstances);
-            let condition = (schema.inspect)(&Tx::<Read>::new(transaction));
+            let condition = schema.inspect(&Tx::<Read>::new(transaction));
             connection.execute_batch("ROLLBACK")?;
             condition
         })?;
@@ -244,13 +244,19 @@ impl Opening<'_> {
     }
 
     /// Reads the mode first: a file that is in the right one already is not written to. A mode that
-    /// others chose is never taken back, since they may be using it.
-    fn choose_journal(&self, unsafe_place: bool) -> Result<JournalMode, OpenError> {
+    /// others chose is never taken back, since they may be using it, and where the kind leaves the
+    /// choice to others it is never changed at all.
+    fn choose_journal(
+        &self,
+        wanted: Journal,
+        unsafe_place: bool,
+    ) -> Result<JournalMode, OpenError> {
+        let log = wanted == Journal::Log && !unsafe_place;
         let mode = |connection: &Connection, sql| {
             connection.query_row(sql, [], |row| row.get::<_, String>(0))
         };
         let mut found = self.retry(|connection| mode(connection, "PRAGMA journal_mode"))?;
-        if found != "wal" && !unsafe_place {
+        if found != "wal" && log {
             found = self.retry(|connection| mode(connection, "PRAGMA journal_mode = WAL"))?;
         }
         let (journal, synchronous) = match found.as_str() {
@@ -263,7 +269,7 @@ impl Opening<'_> {
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))
         })?;
-        if settled == synchronous && (unsafe_place || journal == JournalMode::Wal) {
+        if settled == synchronous && (!log || journal == JournalMode::Wal) {
             return Ok(journal);
         }
         Err(OpenError::System {
@@ -281,11 +287,11 @@ impl Opening<'_> {
             let circumstances = Circumstances::now();
             let transaction = Transaction::begun_on(self.connection, &circumstances);
             let tx = Tx::<Write>::new(transaction);
-            let condition = (schema.inspect)(&tx.as_read()).map_err(|fault| self.fault(&fault))?;
+            let condition = schema.inspect(&tx.as_read()).map_err(|fault| self.fault(&fault))?;
             if self.accept(condition)? == Condition::Current {
                 return Ok(false);
             }
-            (schema.migrate)(&tx).map_err(|fault| self.fault(&fault))?;
+            schema.migrate(&tx).map_err(|fault| self.fault(&fault))?;
             Ok(true)
         };
         match migrate() {

@@ -70,7 +70,7 @@ impl ToSql for Stored {
     }
 }
 
-fn stored(row: &Row<'_>, column: usize) -> rusqlite::Result<Stored> {
+pub(super) fn stored(row: &Row<'_>, column: usize) -> rusqlite::Result<Stored> {
     Ok(match row.get_ref(column)? {
         ValueRef::Null => Stored::Null,
         ValueRef::Integer(number) => Stored::Integer(number),

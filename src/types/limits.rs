@@ -39,6 +39,18 @@ impl Limits {
     pub const ANSWER_BYTES: usize = 63 << 20;
     /// Characters of a project's name.
     pub const PROJECT_NAME_CHARS: usize = 50;
+    /// Bytes of one message in a conversation.
+    pub const MESSAGE_BYTES: usize = 4 << 20;
+    /// Characters (Unicode scalar values) of a conversation's title.
+    pub const TITLE_CHARS: usize = 200;
+    /// Characters (Unicode scalar values) of the project that a conversation is about.
+    pub const CONVERSATION_PROJECT_CHARS: usize = 100;
+    /// Bytes of a registered project's path.
+    pub const PROJECT_PATH_BYTES: usize = 4096;
+    /// Characters (Unicode scalar values) of a setting's key.
+    pub const SETTING_KEY_CHARS: usize = 50;
+    /// Characters (Unicode scalar values) of a setting's value.
+    pub const SETTING_VALUE_CHARS: usize = 500;
     /// Schedules of one project.
     pub const SCHEDULES: usize = 50;
     /// Characters (Unicode scalar values) of a model's name.

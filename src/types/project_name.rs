@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Limits;
 
-/// What a project is called in the rows of its files: 1 to [`Limits::PROJECT_NAME_CHARS`] of the
+/// What a project is called, in the registry and in the rows of its files: 1 to [`Limits::PROJECT_NAME_CHARS`] of the
 /// letters `a` to `z` and `A` to `Z`, digits, `-` and `_`, which is what AutoForge's programs take.
 ///
 /// ```
@@ -89,7 +89,9 @@ mod tests {
                 Ok(name)
             );
         }
-        for text in ["", " a", "a b", "ä", "a/b", "a.b", "a\n", &format!("{longest}x")] {
+        for text in
+            ["", " a", "a b", "ä", "a/b", "ab/..", "a.b", "a\n", "\0", &format!("{longest}x")]
+        {
             let found = text.to_owned();
             assert_eq!(ProjectName::new(text), Err(InvalidProjectName { found }));
         }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::named_enum;
-use super::{Limits, ProjectName, Timestamp};
+use super::{Concurrency, Limits, ProjectName, Timestamp};
 
-pub use part::{Concurrency, TimeOfDay, Weekdays, WindowMinutes};
+pub use part::{TimeOfDay, Weekdays, WindowMinutes};
 pub(crate) use state::override_at;
 pub use state::{ConcernedSchedule, ScheduleState, Verdict};
 pub use window::{WeeklyWindow, Window};
@@ -217,12 +217,6 @@ pub enum InvalidSchedule {
     DayNames {
         /// The text.
         found: String,
-    },
-    /// So many agents cannot run at once.
-    #[error("1 to 5 agents run at once, not {found}")]
-    Concurrency {
-        /// The number.
-        found: i64,
     },
     /// The text names no model.
     #[error("{found:?} names no model; take 1 to {} characters", Limits::MODEL_CHARS)]

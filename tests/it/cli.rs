@@ -2,12 +2,14 @@
 #![cfg(test)]
 
 mod claims;
+mod conversations;
 mod features;
 mod files;
 mod history;
 mod progress;
 mod projects;
 mod questions;
+mod registry;
 mod schedules;
 mod watch;
 

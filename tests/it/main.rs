@@ -7,6 +7,7 @@
     reason = "a test that unwraps fails with the place, which is all it needs; helpers of tests too"
 )]
 
+mod assistant;
 #[cfg(feature = "cli")]
 mod backup;
 mod claims;
@@ -43,6 +44,7 @@ mod ownership;
 mod places;
 mod processes;
 mod progress;
+mod registry;
 #[cfg(feature = "cli")]
 mod run;
 mod schedules;

@@ -15,8 +15,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use autoforge_store::{
-    Access, Command, CreateFeature, CreateFeatures, Failure, Feature, FeatureId, FeatureRefusal,
-    Features, GetFeature, NewFeature, OpenOptions, Read, Store, Tx, Write,
+    Access, Command, CreateFeature, CreateFeatures, Database, Failure, Feature, FeatureId,
+    FeatureRefusal, Features, GetFeature, NewFeature, OpenOptions, Read, Store, Tx, Write,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -130,10 +130,10 @@ pub(crate) fn names(store: &Store) -> Vec<String> {
 
 /// A command that stops the engine while it runs, until it is released.
 #[derive(Debug)]
-pub(crate) struct Gate<A> {
+pub(crate) struct Gate<A, D = Features> {
     entered: Sender<()>,
     release: Receiver<()>,
-    access: PhantomData<A>,
+    access: PhantomData<(A, D)>,
 }
 
 /// The other side of a [`Gate`]; dropping it releases the engine.
@@ -150,15 +150,20 @@ impl Held {
 }
 
 pub(crate) fn gate<A>() -> (Gate<A>, Held) {
+    gate_of()
+}
+
+/// A gate for an engine of any kind.
+pub(crate) fn gate_of<A, D>() -> (Gate<A, D>, Held) {
     let (entered, has_entered) = channel();
     let (release, released) = channel();
     let gate = Gate { entered, release: released, access: PhantomData };
     (gate, Held { entered: has_entered, _release: release })
 }
 
-impl<A: Access + fmt::Debug> Command for Gate<A> {
+impl<A: Access + fmt::Debug, D: Database> Command for Gate<A, D> {
     const NAME: &'static str = "gate";
-    type Database = Features;
+    type Database = D;
     type Access = A;
     type Output = ();
     type Rejection = FeatureRefusal;
@@ -173,8 +178,8 @@ impl<A: Access + fmt::Debug> Command for Gate<A> {
 
 /// Stops the engine of a store, so that what is submitted meanwhile has all arrived when it goes
 /// on. What it takes up next is then decided.
-pub(crate) fn hold(store: &Store) -> Held {
-    let (gate, held) = gate::<Read>();
+pub(crate) fn hold<D: Database>(store: &Store<D>) -> Held {
+    let (gate, held) = gate_of::<Read, D>();
     drop_later(store.clone().submit(gate).unwrap(), &held);
     held
 }

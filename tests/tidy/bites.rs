@@ -170,8 +170,14 @@ fn an_invariant_without_its_test_is_found() {
                 | I2 | a \\| c | `b` | `holds` |\n";
     expect(invariants, &design(good), &[]);
     expect(invariants, &design("# Title"), &["DESIGN.md:1: no invariants"]);
-    let gap = format!("{good}| I4 | a | b | `holds` |");
-    expect(invariants, &design(&gap), &["DESIGN.md:5: I4 follows I2"]);
+    let gap = format!("{good}| I4 | a | b | `holds` |\n");
+    expect(invariants, &design(&gap), &[]);
+    let again = format!("{gap}| I4 | a | b | `holds` |\n| I3 | a | b | `holds` |");
+    expect(
+        invariants,
+        &design(&again),
+        &["DESIGN.md:6: I4 follows I4", "DESIGN.md:7: I3 follows I4"],
+    );
     let bare = "| I1 | a | `holds` | by care |\n| I2 | a | `holds` |";
     expect(
         invariants,
@@ -193,7 +199,8 @@ fn unfinished_code_is_found() {
 
 #[test]
 fn a_failure_without_an_exit_is_found() {
-    let exits = ("src/cli/exit.rs", "fn listed(code: &str) { match code { \"known\" => (), } }");
+    let exits =
+        ("src/cli/exit.rs", "fn listed_of_data(code: &str) { match code { \"known\" => (), } }");
     let refusal = "fn code(&self) -> &'static str {\n match self { A => \"known\", B => \"new\", \
                    C => c.code() }\n}\nconst D: &str = \"other\";";
     let rule = codes_without_exit;

@@ -263,66 +263,6 @@ impl fmt::Display for WindowMinutes {
     }
 }
 
-/// How many coding agents run at once: 1 to 5; AutoForge's default is 3.
-///
-/// ```
-/// use autoforge_store::Concurrency;
-/// assert_eq!(Concurrency::default(), Concurrency::new(3)?);
-/// assert!(Concurrency::new(6).is_err());
-/// # Ok::<(), autoforge_store::InvalidSchedule>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "i64", try_from = "i64")]
-pub struct Concurrency(u8);
-
-impl Concurrency {
-    /// Checks the number.
-    ///
-    /// # Errors
-    /// [`InvalidSchedule::Concurrency`] outside 1 to 5.
-    pub fn new(agents: i64) -> Result<Self, InvalidSchedule> {
-        let known = u8::try_from(agents).ok().filter(|agents| (1..=5).contains(agents));
-        known.map(Self).ok_or(InvalidSchedule::Concurrency { found: agents })
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> i64 {
-        self.0.into()
-    }
-
-    /// What another program stored, within the bounds.
-    pub(crate) fn from_stored(agents: i64) -> Self {
-        Self::new(agents.clamp(1, 5)).unwrap_or_default()
-    }
-}
-
-impl Default for Concurrency {
-    fn default() -> Self {
-        Self(3)
-    }
-}
-
-impl From<Concurrency> for i64 {
-    fn from(agents: Concurrency) -> Self {
-        agents.get()
-    }
-}
-
-impl TryFrom<i64> for Concurrency {
-    type Error = InvalidSchedule;
-
-    fn try_from(agents: i64) -> Result<Self, InvalidSchedule> {
-        Self::new(agents)
-    }
-}
-
-impl fmt::Display for Concurrency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,13 +351,6 @@ mod tests {
             [stored(0), stored(-1), stored(1), stored(9999)],
             [None, None, Some(1), Some(1440)]
         );
-        for found in [0, 6, -3] {
-            assert_eq!(Concurrency::new(found), Err(InvalidSchedule::Concurrency { found }));
-        }
-        assert_eq!(
-            [-9, 0, 4, 99].map(|agents| Concurrency::from_stored(agents).get()),
-            [1, 1, 4, 5]
-        );
     }
 
     #[test]
@@ -426,7 +359,6 @@ mod tests {
         assert!(serde_json::from_str::<TimeOfDay>("\"99:99\"").is_err());
         assert!(serde_json::from_str::<Weekdays>("128").is_err());
         assert!(serde_json::from_str::<WindowMinutes>("0").is_err());
-        assert!(serde_json::from_str::<Concurrency>("9").is_err());
         assert_eq!(serde_json::to_string(&Weekdays::ALL).unwrap(), "127");
     }
 }

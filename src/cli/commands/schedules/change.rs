@@ -11,9 +11,9 @@ use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
 use crate::{
-    Concurrency, CreateSchedule, DeleteSchedule, InvalidSchedule, ListSchedules, ModelChange,
-    ModelName, NewSchedule, ProjectName, Schedule, ScheduleChanges, ScheduleId, Store, TimeOfDay,
-    Timestamp, UpdateSchedule, Weekdays, WeeklyWindow, WindowMinutes,
+    Concurrency, CreateSchedule, DeleteSchedule, InvalidConcurrency, InvalidSchedule,
+    ListSchedules, ModelChange, ModelName, NewSchedule, ProjectName, Schedule, ScheduleChanges,
+    ScheduleId, Store, TimeOfDay, Timestamp, UpdateSchedule, Weekdays, WeeklyWindow, WindowMinutes,
 };
 
 /// Options of `schedules add`.
@@ -107,7 +107,7 @@ fn parse_minutes(text: &str) -> Result<WindowMinutes, InvalidSchedule> {
     WindowMinutes::new(text.parse().unwrap_or(0))
 }
 
-fn parse_agents(text: &str) -> Result<Concurrency, InvalidSchedule> {
+fn parse_agents(text: &str) -> Result<Concurrency, InvalidConcurrency> {
     Concurrency::new(text.parse().unwrap_or(0))
 }
 
