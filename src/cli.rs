@@ -5,17 +5,26 @@
 
 mod args;
 mod backup;
+mod client;
 mod commands;
 mod demo;
 mod doctor;
+mod events;
 mod exit;
+mod file;
 mod form;
+mod holders;
+mod home;
 mod input;
 mod locate;
 mod output;
 mod page;
 mod render;
+mod run;
 mod session;
+mod signature;
+mod simulated;
+mod time;
 mod view;
 
 use std::process::ExitCode;
@@ -40,7 +49,11 @@ pub enum Invocation {
 pub fn parse() -> Invocation {
     let arguments = Arguments::parse();
     match arguments.command {
-        Command::Mcp => Invocation::Serve(ServeOptions { project_dir: arguments.dir }),
+        Command::Mcp(serve) => {
+            let mut serve = serve;
+            serve.project_dir = arguments.dir;
+            Invocation::Serve(serve)
+        }
         _ => Invocation::Command(Box::new(arguments)),
     }
 }
@@ -51,8 +64,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     start_log();
     match &arguments.command {
         Command::Demo(demo) => demo::run(demo, arguments),
-        Command::DemoWorker(worker) => demo::work(worker),
+        Command::SimulatedAgent(agent) => simulated::run(agent),
+        Command::Run(run) => run::start(run, arguments),
         Command::Doctor(doctor) => doctor::run(doctor, arguments),
+        Command::Watch(watch) => commands::watch::run(watch, arguments).into(),
         command => match commands::task(command) {
             Some(task) => run_task(task, arguments).into(),
             None => exit::Exit::Failure.into(),

@@ -3,6 +3,7 @@
 //! A new command is one new file below (or a verb beside its kin) and one `pub use` line here.
 
 mod claims;
+mod conversation;
 mod dependency;
 mod explain;
 mod feature;
@@ -10,7 +11,12 @@ mod history;
 mod human_input;
 mod once;
 mod policy;
+mod progress;
+mod project;
+mod schedule;
+mod setting;
 mod signed;
+mod snapshot;
 mod undo;
 
 use std::fmt;
@@ -26,27 +32,48 @@ use crate::tx::{Access, Tx, Write};
 use crate::types::{Caller, FenceToken, RequestId};
 
 pub use claims::{
-    GetAttempts, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims, RenewedClaims,
-    RetryFeature, StandingClaim,
+    Budget, GetAttempts, GetBudgets, GetClaims, RecoverClaims, RecoveredClaim, RenewClaims,
+    RenewedClaims, RetryFeature, StandingClaim,
+};
+pub use conversation::{
+    AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
+    DeleteConversation, DeletedConversation, GetConversation, GetMessages, ListConversations,
+    ListedConversation, MessageSpan, RenameConversation, WholeConversation,
 };
 pub use dependency::{
     AddDependency, DependencyList, DependencyRefusal, RemoveDependency, SetDependencies,
 };
 pub use explain::{ExplainFeature, Explanation, Hindrance};
 pub use feature::{
-    Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimFeature,
-    ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
-    CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyProblem,
-    FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard, GetFeature, GetGraph,
-    GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog, ImportRefusal, ListFeatures,
-    MarkFailing, MarkInProgress, MarkPassing, PassedFeature, PriorityProblem, Ready, SkipFeature,
-    SkippedFeature, Stats, UpdateFeature, UpdateRefusal,
+    Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimBatch,
+    ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature,
+    CreateFeatures, CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature,
+    DependencyProblem, FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard,
+    GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog,
+    ImportRefusal, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, PassedFeature,
+    PriorityProblem, Ready, RecordFindings, SkipFeature, SkippedFeature, Stats, UpdateFeature,
+    UpdateRefusal,
 };
 pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};
 pub use once::{Once, OnceRefusal};
 pub use policy::{GetPolicy, SetPolicy};
+pub use progress::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
+};
+pub use project::{
+    GetProject, ListProjects, ProjectRefusal, RegisterProject, SetAutoImprove, SetConcurrency,
+    UnregisterProject, UpdateProjectPath,
+};
+pub use schedule::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
+};
+pub use setting::{GetSetting, ListSettings, SetSettings, SettingRefusal};
 pub use signed::Signed;
+pub use snapshot::{GetSnapshot, Snapshot, Testable};
 pub use undo::{LeftOut, PreviewUndo, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep};
 
 /// A typed operation on one kind of database, carried out in one transaction.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use examine::Examination;
-pub(crate) use examine::examine;
+pub(crate) use examine::{examine, look};
 pub(crate) use exclusive::{Exclusive, Expected, NotExclusive, Source, is_moved_to, nameless};
 pub(crate) use holder::with_open;
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};

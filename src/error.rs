@@ -132,7 +132,8 @@ pub enum StorageError {
         /// The database.
         path: Arc<Path>,
     },
-    /// Another process kept the write lock for the whole wait. The command changed nothing.
+    /// Another process kept the write lock for the whole wait or, where there is no log, read the
+    /// file for that long. The command changed nothing.
     #[error("{} was locked by {} for {:.1} s; nothing was changed, try again",
         .path.display(), Holder(.holder.as_ref()), .waited.as_secs_f64())]
     Busy {

@@ -85,6 +85,14 @@ impl ProcessIdentity {
     }
 }
 
+impl Moment {
+    /// What both clocks show. For whoever shows how long a claim lasts; commands are told the time.
+    #[must_use]
+    pub fn now() -> Self {
+        now()
+    }
+}
+
 /// What both clocks show.
 pub(crate) fn now() -> Moment {
     Moment { wall: Timestamp::now(), uptime: uptime() }

@@ -39,9 +39,12 @@ mod crash;
 mod database;
 mod engine;
 mod error;
+mod home;
 mod host;
 #[cfg(feature = "cli")]
 pub mod mcp;
+#[cfg(feature = "orchestrator")]
+pub mod orchestrator;
 mod project;
 mod store;
 mod sync;
@@ -49,32 +52,53 @@ mod sync;
 pub mod testing;
 mod tx;
 mod types;
+#[cfg(feature = "cli")]
+mod webhook;
 
 pub use command::{
-    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal,
-    ChangesRefusal, CheckFeatures, Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext,
-    ClearInProgress, Command, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures,
-    DeleteFeature, DeletedFeature, DependencyList, DependencyProblem, DependencyRefusal,
-    ExplainFeature, Explanation, FeatureChanges, FeatureFindings, FeatureRefusal, GetAttempts,
-    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
-    GetStats, GetSummary, Graph, GraphEntry, Hindrance, HumanInputRefusal, ImportBacklog,
-    ImportRefusal, LeftOut, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, Once,
-    OnceRefusal, PassedFeature, PreviewUndo, PriorityProblem, Ready, RecoverClaims, RecoveredClaim,
-    RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, SetDependencies,
-    SetPolicy, Signed, SkipFeature, SkippedFeature, StandingClaim, Stats, Undo, UndoRefusal,
-    UndoTarget, Undone, UndoneStep, UpdateFeature, UpdateRefusal,
+    AddDependency, AnswerHumanInput, Blocked, BlockedFeature, Board, BoardEntry, Budget,
+    BulkRefusal, ChangesRefusal, CheckFeatures, Claim, ClaimBatch, ClaimFeature, ClaimNext,
+    ClaimedFeature, ClaimedNext, ClearInProgress, Command, CreateFeature, CreateFeatures,
+    CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList,
+    DependencyProblem, DependencyRefusal, ExplainFeature, Explanation, FeatureChanges,
+    FeatureFindings, FeatureRefusal, GetAttempts, GetBlocked, GetBoard, GetBudgets, GetChanges,
+    GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady, GetSnapshot, GetStats,
+    GetSummary, Graph, GraphEntry, Hindrance, HumanInputRefusal, ImportBacklog, ImportRefusal,
+    LeftOut, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, Once, OnceRefusal,
+    PassedFeature, PreviewUndo, PriorityProblem, Ready, RecordFindings, RecoverClaims,
+    RecoveredClaim, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature,
+    SetDependencies, SetPolicy, Signed, SkipFeature, SkippedFeature, Snapshot, StandingClaim,
+    Stats, Testable, Undo, UndoRefusal, UndoTarget, Undone, UndoneStep, UpdateFeature,
+    UpdateRefusal,
 };
-pub use database::{Database, Features, Schema};
+pub use command::{
+    AddMessage, ConversationCursor, ConversationPage, ConversationRefusal, CreateConversation,
+    DeleteConversation, DeletedConversation, GetConversation, GetMessages, GetProject, GetSetting,
+    ListConversations, ListProjects, ListSettings, ListedConversation, MessageSpan, ProjectRefusal,
+    RegisterProject, RenameConversation, SetAutoImprove, SetConcurrency, SetSettings,
+    SettingRefusal, UnregisterProject, UpdateProjectPath, WholeConversation,
+};
+pub use command::{
+    AfterCrash, CreateSchedule, DeleteSchedule, DeletedSchedule, GetActiveOverride, GetSchedule,
+    GetScheduleState, IncrementCrashCount, ListOverrides, ListSchedules, ModelChange, NotWanted,
+    PurgeExpiredOverrides, ResetCrashCount, ScheduleChanges, ScheduleRefusal, SetOverride,
+    UpdateSchedule,
+};
+pub use command::{
+    ClaimProgress, GetProgress, GetReportedProgress, PassingFeature, Progress, ProgressReport,
+};
+pub use database::{Assistant, Database, Features, Registry, Schema};
 pub use engine::{
     BackupReport, CheckpointReport, CloseReport, Diagnosis, Examination, JournalMode, OpenOptions,
     SQLITE_REQUIRED,
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
+pub use home::{FolderState, HomeLayout};
 pub use project::{LayoutError, LeftFile, MigrationPlan, PlannedMove, ProjectFile, ProjectLayout};
 pub use store::{
-    Commits, ImportedBacklog, KeptCopy, LayoutOptions, LeaseKeeper, Migration, Opening, Reply,
-    Reset, ResetPlan, ResetScope, Restoration, Store, dispose, migrate_layout, open_elsewhere,
-    reset_project, restore_features,
+    ClaimedProgress, Commits, ImportedBacklog, KeptCopy, LayoutOptions, LeaseKeeper, Migration,
+    Opening, ProjectProgress, Reply, Reset, ResetPlan, ResetScope, Restoration, SeenProject, Store,
+    dispose, migrate_layout, open_elsewhere, reset_project, restore_features,
 };
 pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
@@ -85,3 +109,17 @@ pub use types::{
     Limits, Moment, NewFeature, Obstacle, PlannedFeature, Policy, ProcessIdentity, RequestId,
     Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,
 };
+pub use types::{
+    AutoImprove, Conversation, ConversationId, ConversationTitle, ImproveInterval,
+    InvalidConversation, InvalidProject, InvalidSetting, LocalTime, Message, MessageId,
+    NewConversation, NewMessage, Project, ProjectPath, Role, Secret, Setting, SettingChange,
+    SettingKey, SettingValue, StoredRole,
+};
+pub use types::{
+    ConcernedSchedule, Concurrency, InvalidConcurrency, InvalidProjectName, InvalidSchedule,
+    ModelName, NewSchedule, OverrideId, OverrideKind, ProjectName, ReportedProgress, Schedule,
+    ScheduleId, ScheduleOverride, ScheduleState, TimeOfDay, Verdict, Weekdays, WeeklyWindow,
+    Window, WindowMinutes, restart_delay,
+};
+#[cfg(feature = "cli")]
+pub use webhook::{Delivered, Delivery, InvalidWebhook, Webhook};

@@ -14,8 +14,10 @@
 //! stdout belongs to the protocol. Logs go to stderr, as much as `RUST_LOG` says. The server ends
 //! with its store closed when stdin closes, or at SIGTERM, SIGINT or SIGHUP.
 
+mod agent;
 mod arguments;
 mod message_id;
+mod news;
 mod present;
 mod project;
 mod server;
@@ -27,15 +29,19 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::stdio_pipes;
 use rmcp::{RoleServer, Service, ServiceExt};
 
+use agent::Agent;
 use project::Project;
 use server::Server;
 use signals::Signals;
 use transport::Lines;
+
+use crate::{FeatureId, FenceToken};
 
 /// Where the project is, for clients that pass no argument.
 const PROJECT_DIR: &str = "PROJECT_DIR";
@@ -51,17 +57,50 @@ is a terminal here. To register it with your client, see:
     autoforge-store mcp-config
 ";
 
-/// Serves the project in `project_dir`, or in `$PROJECT_DIR`, or in the current folder, until stdin
-/// closes. A folder that is missing is made.
+/// How the server is started. The default serves the current folder's project, and claims for nobody
+/// in particular.
+///
+/// ```
+/// use std::time::Duration;
+/// use autoforge_store::mcp::Options;
+/// let owning = Options {
+///     agent: Some("coder-1".to_owned()),
+///     lease: Some(Duration::from_secs(120)),
+///     ..Options::default()
+/// };
+/// assert!(owning.claims.is_empty());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The project's folder; `None` means `$PROJECT_DIR`, else the current folder.
+    pub project_dir: Option<PathBuf>,
+    /// What the agent is called in the history and as an owner. `None` takes the name that the client
+    /// introduces itself with.
+    pub agent: Option<String>,
+    /// Which of the agent's runs this is, so that its changes can be found and taken back together.
+    /// `None` makes one of the time and the process number.
+    pub session: Option<String>,
+    /// Claims belong to the agent: they end when the server ends or dies, or when they have not been
+    /// renewed for so long. The server renews them by itself. `None`: they belong to nobody, until
+    /// somebody releases them.
+    pub lease: Option<Duration>,
+    /// Claims that somebody else has taken for the agent and keeps alive, such as an orchestrator. What
+    /// the agent does to these features is done under them.
+    pub claims: Vec<(FeatureId, FenceToken)>,
+}
+
+/// Serves a project until stdin closes. A folder that is missing is made.
 #[must_use]
-pub fn run(project_dir: Option<PathBuf>) -> ExitCode {
+pub fn run(options: &Options) -> ExitCode {
     if io::stdin().is_terminal() {
         // There is nothing to be done where not even stderr takes it.
         let _ = io::stderr().write_all(HINT.as_bytes());
         return ExitCode::from(USAGE);
     }
     log_to_stderr();
-    let folder = project_dir
+    let folder = options
+        .project_dir
+        .clone()
         .or_else(|| std::env::var_os(PROJECT_DIR).map(PathBuf::from))
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or_else(|| PathBuf::from("."));
@@ -72,7 +111,7 @@ pub fn run(project_dir: Option<PathBuf>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = match runtime.block_on(serve(folder)) {
+    let code = match runtime.block_on(serve(folder, Agent::new(options))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!("{fault}");
@@ -97,9 +136,9 @@ fn log_to_stderr() {
     let _ = logging.try_init();
 }
 
-async fn serve(folder: PathBuf) -> io::Result<()> {
+async fn serve(folder: PathBuf, agent: Agent) -> io::Result<()> {
     let mut signals = Signals::new()?;
-    let project = Arc::new(Project::new(folder));
+    let project = Arc::new(Project::new(folder, agent));
     project.prepare().await;
     let server = Server::new(Arc::clone(&project));
     let (input, output) = stdio_pipes();

@@ -16,8 +16,8 @@ pub use refusal::LayoutError;
 
 use crate::error::OpenError;
 
-const FOLDER: &str = ".autoforge";
-const OLD_FOLDER: &str = ".autocoder";
+pub(crate) const FOLDER: &str = ".autoforge";
+pub(crate) const OLD_FOLDER: &str = ".autocoder";
 
 /// Keeps the runtime files out of version control, and nothing else that a user may put there.
 const GITIGNORE: &str = "\
@@ -82,6 +82,13 @@ impl ProjectLayout {
         self.file(ProjectFile::FeaturesDb)
     }
 
+    /// Where `assistant.db` is, or would be made: in the same places, but not always in the same
+    /// one.
+    #[must_use]
+    pub fn assistant_db(&self) -> PathBuf {
+        self.file(ProjectFile::AssistantDb)
+    }
+
     /// Whether the project has a database or a list of features.
     #[must_use]
     pub fn has_features(&self) -> bool {
@@ -94,11 +101,11 @@ impl ProjectLayout {
         self.folder.join("feature_list.json")
     }
 
-    /// Where `features.db` is, after making its folder, if it is the new one, private and out of
-    /// version control.
-    pub(crate) fn prepare_features_db(&self) -> Result<PathBuf, OpenError> {
-        let path = self.features_db();
-        if path == self.current(ProjectFile::FeaturesDb) {
+    /// Where a file is, after making its folder, if it is the new one, private and out of version
+    /// control.
+    pub(crate) fn prepare(&self, file: ProjectFile) -> Result<PathBuf, OpenError> {
+        let path = self.file(file);
+        if path == self.current(file) {
             self.prepare_folder()?;
         }
         Ok(path)
@@ -123,7 +130,7 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<(), OpenError> {
 }
 
 /// A folder that cannot be written to still serves readers; the file is a convenience.
-fn write_gitignore(folder: &Path) -> Result<(), OpenError> {
+pub(crate) fn write_gitignore(folder: &Path) -> Result<(), OpenError> {
     let path = folder.join(".gitignore");
     if path.symlink_metadata().is_ok() {
         return Ok(());

@@ -1,11 +1,14 @@
 //! The store: what callers hold. It wires the actor to the engine and keeps the one cache of
 //! engines.
 
+mod assistant;
 mod commits;
 mod keeper;
 mod layout;
 mod pending;
+mod progress;
 mod project;
+mod registry;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,7 +26,7 @@ use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
     Absent, Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
-    FileIdentity, Job, Location, OpenOptions, Opened, examine,
+    FileIdentity, Job, Location, OpenOptions, Opened, examine, look,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
@@ -37,7 +40,9 @@ pub use layout::{
 };
 pub use pending::Reply;
 use pending::{MaintenanceCall, Unanswered, Wait, lost, request};
+pub use progress::{ClaimedProgress, ProjectProgress};
 pub use project::{ImportedBacklog, Opening};
+pub use registry::SeenProject;
 
 /// Commands that may wait in each lane of a mailbox; whoever comes then waits or is refused.
 const MAILBOX_CAPACITY: usize = 1024;
@@ -121,6 +126,10 @@ impl<D: Database> Store<D> {
                 opening.migrated = opened.migrated;
                 Ok::<_, OpenError>(running)
             })?;
+            if engine.kind != D::SCHEMA.sign() {
+                let found = format!("this process has it open as a file of {}", engine.kind);
+                return Err(OpenError::Foreign { path: key, found });
+            }
             if FileIdentity::at(&key) == Some(engine.file) {
                 break engine;
             }
@@ -151,6 +160,25 @@ impl<D: Database> Store<D> {
     {
         let location = Location::resolve(path.as_ref())?;
         examine(&location, options, sleep, command)
+    }
+
+    /// Runs a reading command on a file of any state without changing anything in it, as
+    /// [`Store::examine`] does, and without checking the whole file. For commands that cope with what an
+    /// earlier release left, such as [`GetProgress`](crate::GetProgress).
+    ///
+    /// # Errors
+    /// As [`Store::examine`]; [`OpenError::Storage`] also where the command fails, since the file lacks
+    /// what it asks for, is damaged, or stays locked.
+    pub fn look<C>(
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+        command: &C,
+    ) -> Result<C::Output, OpenError>
+    where
+        C: Command<Database = D, Access = Read, Rejection = Infallible>,
+    {
+        let location = Location::resolve(path.as_ref())?;
+        look(&location, options, sleep, command)
     }
 
     /// The real path of the file.
@@ -327,6 +355,8 @@ fn has_engine(path: &Path) -> bool {
 /// An engine at work.
 struct Running {
     path: Arc<Path>,
+    /// The kind of file that it was opened as. The key of the cache is the path alone.
+    kind: &'static str,
     file: FileIdentity,
     opened_by: u32,
     lock_wait: Duration,
@@ -377,6 +407,7 @@ impl Running {
         let opened = opened?;
         let running = Self {
             path,
+            kind: D::SCHEMA.sign(),
             file: opened.identity,
             opened_by: std::process::id(),
             lock_wait: options.lock_wait,

@@ -20,12 +20,15 @@
 
 mod backlog;
 mod call;
+mod conversations;
 mod foreign;
 mod form;
 mod model;
 mod op;
+mod registry;
 mod row;
 mod schedule;
+mod schedules;
 mod step;
 mod strategy;
 
@@ -34,11 +37,20 @@ use crate::Store;
 pub use crate::crash::CrashPlan;
 pub use backlog::realistic_backlog;
 pub use call::{Call, OWNERS, Token, World};
+pub use conversations::{
+    ConversationNeighbour, ConversationOp, ConversationOutcome, ConversationStep, Conversations,
+    conversation_steps, second,
+};
 pub use foreign::Foreign;
 pub use form::{FieldKind, FormField, Given, fits, is_form};
 pub use model::Model;
 pub use op::{Answer, Expect, Op, Outcome, Texts};
+pub use registry::{RegistryModel, RegistryOp, RegistryOutcome, RegistryStep, registry_steps};
 pub use row::{Layout, Row};
+pub use schedules::{
+    ForeignWrite, ListFilter, ScheduleModel, ScheduleOp, ScheduleOutcome, compare_schedules,
+    schedule_ops,
+};
 pub use step::{Ending, Sequence, Step};
 pub use strategy::{call, foreign, op, ops, row, steps};
 
@@ -67,6 +79,7 @@ pub fn compare_in(model: &Model, store: &Store, world: &World) -> Result<(), Str
         Op::GetGraph,
         Op::GetBoard,
         Op::CheckFeatures,
+        Op::GetSnapshot,
         Op::GetClaims,
         Op::GetAttempts { feature: None, limit: everything },
         Op::GetPolicy,

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
-use crate::types::{EventId, Signature};
+use crate::types::{EventId, Signature, Stored, Timestamp};
 pub use circumstances::Circumstances;
 pub(crate) use claims::Standing;
 pub(crate) use events::{EventOutline, Occasion};
@@ -156,7 +156,7 @@ impl<'c> Tx<'c, Write> {
     }
 
     /// The id of the row that the last insertion made.
-    fn inserted(&self) -> i64 {
+    pub(crate) fn inserted(&self) -> i64 {
         self.connection.last_insert_rowid()
     }
 
@@ -194,6 +194,10 @@ pub(crate) trait LenientRow {
     fn optional_integer(&self, column: usize) -> rusqlite::Result<Option<i64>>;
     /// A boolean: any number but zero is true, all else is false.
     fn boolean(&self, column: usize) -> rusqlite::Result<bool>;
+    /// A time in UTC, in any form; `None` for NULL and what is no time.
+    fn time(&self, column: usize) -> rusqlite::Result<Option<Timestamp>>;
+    /// The value exactly as it stands there.
+    fn stored(&self, column: usize) -> rusqlite::Result<Stored>;
 }
 
 impl LenientRow for Row<'_> {
@@ -239,5 +243,14 @@ impl LenientRow for Row<'_> {
             ValueRef::Real(number) => number != 0.0,
             _ => false,
         })
+    }
+
+    fn time(&self, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+        let text = self.optional_text(column)?;
+        Ok(text.and_then(|text| Timestamp::from_text(&text)))
+    }
+
+    fn stored(&self, column: usize) -> rusqlite::Result<Stored> {
+        events::stored(self, column)
     }
 }

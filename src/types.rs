@@ -6,6 +6,8 @@
 
 mod backlog;
 mod claim;
+mod concurrency;
+mod conversation;
 mod digest;
 mod event;
 mod feature;
@@ -15,13 +17,23 @@ mod json_text;
 mod limits;
 mod policy;
 mod process;
+mod progress;
+mod project;
+mod project_name;
 mod request_id;
+mod schedule;
+mod setting;
 mod signature;
 mod timestamp;
 
 pub use backlog::{BacklogProblem, EntryProblem};
 pub use claim::{
     AttemptEnd, AttemptOutcome, Caller, ClaimRecord, FenceToken, Holder, Lease, Tenure,
+};
+pub use concurrency::{Concurrency, InvalidConcurrency};
+pub use conversation::{
+    Conversation, ConversationId, ConversationTitle, InvalidConversation, Message, MessageId,
+    NewConversation, NewMessage, Role, StoredRole,
 };
 pub(crate) use digest::Fnv1a;
 pub(crate) use event::Fields;
@@ -39,6 +51,16 @@ pub(crate) use json_text::{parse_json, read_answer, to_json_text};
 pub use limits::Limits;
 pub use policy::Policy;
 pub use process::{Moment, ProcessIdentity, Uptime};
+pub use progress::ReportedProgress;
+pub use project::{AutoImprove, ImproveInterval, InvalidProject, Project, ProjectPath};
+pub use project_name::{InvalidProjectName, ProjectName};
 pub use request_id::{InvalidRequestId, RequestId};
+pub(crate) use schedule::override_at;
+pub use schedule::{
+    ConcernedSchedule, InvalidSchedule, ModelName, NewSchedule, OverrideId, OverrideKind, Schedule,
+    ScheduleId, ScheduleOverride, ScheduleState, TimeOfDay, Verdict, Weekdays, WeeklyWindow,
+    Window, WindowMinutes, restart_delay,
+};
+pub use setting::{InvalidSetting, Secret, Setting, SettingChange, SettingKey, SettingValue};
 pub(crate) use signature::Signature;
-pub use timestamp::Timestamp;
+pub use timestamp::{LocalTime, Timestamp};

@@ -235,6 +235,7 @@ pub enum RawOp {
     GetGraph,
     ClaimFeature(Id),
     ClaimNext,
+    ClaimBatch(u8, u8),
     MarkInProgress(Id),
     ClearInProgress(Id),
     MarkPassing(Id),
@@ -275,6 +276,9 @@ impl RawOp {
             Self::GetGraph => Op::GetGraph,
             Self::ClaimFeature(id) => Op::ClaimFeature(id.get()),
             Self::ClaimNext => Op::ClaimNext,
+            Self::ClaimBatch(max, others) => {
+                Op::ClaimBatch { max: usize::from(*max % 8), others: usize::from(*others % 8) }
+            }
             Self::MarkInProgress(id) => Op::MarkInProgress(id.get()),
             Self::ClearInProgress(id) => Op::ClearInProgress(id.get()),
             Self::MarkPassing(id) => Op::MarkPassing(id.get()),

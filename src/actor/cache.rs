@@ -218,3 +218,30 @@ impl<K: Eq + Hash, V> Drop for Resident<K, V> {
         }
     }
 }
+
+#[cfg(all(test, not(autoforge_loom)))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Plain;
+
+    impl Resource for Plain {
+        fn is_usable(&self) -> bool {
+            true
+        }
+
+        fn close(&self) {}
+    }
+
+    #[test]
+    fn an_opening_that_panics_frees_its_slot() {
+        let cache = Arc::new(Cache::<u8, Plain>::new());
+        let open = || cache.get_or_open::<()>(&1, |_resident| panic!("while opening"));
+        assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
+        // Nobody waits for ever for what has ended.
+        assert!(cache.get_or_open::<()>(&1, |_resident| Ok(Plain)).is_ok());
+    }
+}

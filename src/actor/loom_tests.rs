@@ -406,6 +406,51 @@ fn loom_a_failed_open_is_retried_by_whoever_waited() {
 }
 
 #[test]
+fn loom_of_two_behind_a_failed_open_neither_is_forgotten() {
+    explore("cache: a failing open, two behind it", Some(2), || {
+        let cache = TestCache::new(Cache::new());
+        let openings = Arc::new(Mutex::new(Openings::default()));
+        let failing = {
+            let cache = Arc::clone(&cache);
+            loom::thread::spawn(move || drop(cache.get_or_open(&1, |_| Err("no such folder"))))
+        };
+        let second = {
+            let (cache, openings) = (Arc::clone(&cache), Arc::clone(&openings));
+            loom::thread::spawn(move || use_once(&cache, &openings))
+        };
+        use_once(&cache, &openings);
+        second.join().unwrap();
+        failing.join().unwrap();
+        assert_eq!(openings.lock().live, 0);
+    });
+}
+
+/// Those who wait for one slot wait for different things, so a wake-up that reached only one of them
+/// could be lost on it.
+#[test]
+fn loom_two_disposers_and_a_user_all_come_to_an_end() {
+    explore("cache: dispose, dispose, get", Some(2), || {
+        let cache = TestCache::new(Cache::new());
+        let openings = Arc::new(Mutex::new(Openings::default()));
+        let first = cache.get_or_open(&1, |resident| open(resident, &openings)).unwrap();
+        let disposers = [(); 2].map(|()| {
+            let cache = Arc::clone(&cache);
+            loom::thread::spawn(move || {
+                if let Some(resident) = cache.dispose(&1) {
+                    assert!(resident.actor.report().is_some(), "dispose returned before the end");
+                }
+            })
+        });
+        use_once(&cache, &openings);
+        drop(first);
+        for disposer in disposers {
+            disposer.join().unwrap();
+        }
+        assert_eq!(openings.lock().live, 0, "a resident without a handle");
+    });
+}
+
+#[test]
 fn loom_a_slow_opening_keeps_nobody_from_another_key() {
     explore("cache: an opening that ends only after another one", Some(2), || {
         let cache = TestCache::new(Cache::new());

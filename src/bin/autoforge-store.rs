@@ -7,7 +7,11 @@ use autoforge_store::mcp;
 
 fn main() -> ExitCode {
     match cli::parse() {
-        Invocation::Serve(options) => mcp::run(options.project_dir),
+        Invocation::Serve(options) => {
+            let claims = options.claims();
+            let cli::ServeOptions { project_dir, agent, session, lease, .. } = options;
+            mcp::run(&mcp::Options { project_dir, agent, session, lease, claims })
+        }
         Invocation::Command(command) => cli::run(&command),
     }
 }

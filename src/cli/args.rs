@@ -7,16 +7,24 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::backup::BackupArgs;
 use super::commands::{
-    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, CompletionsArgs, DeleteArgs, DependsArgs,
-    EditArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs, InitArgs, ListArgs, McpConfigArgs,
-    MigrateArgs, PassArgs, ReadyArgs, ReleaseArgs, ResetArgs, RestoreArgs, ShowArgs, SkipArgs,
-    StatusArgs,
+    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, ConversationsArgs,
+    DeleteArgs, DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs,
+    InitArgs, ListArgs, LogArgs, McpConfigArgs, MigrateArgs, PassArgs, PolicyArgs, ProgressArgs,
+    ProjectsArgs, ReadyArgs, RecoverArgs, ReleaseArgs, ResetArgs, RestoreArgs, RetryArgs,
+    SchedulesArgs, SettingsArgs, ShowArgs, SkipArgs, StatusArgs, UndoArgs, WatchArgs,
 };
 use super::exit::EXIT_CODES;
-use crate::FeatureId;
+use super::run::RunArgs;
+use super::signature::parse_token;
+use super::simulated::SimulatedArgs;
+use super::time::parse_duration;
+use crate::{EventId, FeatureId, FenceToken};
 
 /// Above the options that every command has.
 const COMMON: &str = "Common options";
+
+/// Renewals need some room.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// Storage that lets many AI coding agents work on one project at once.
 #[derive(Debug, Parser)]
@@ -41,10 +49,41 @@ pub struct Arguments {
 }
 
 /// How the MCP server is started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ServeOptions {
     /// The project's folder; `None` means `$PROJECT_DIR`, else the current folder.
+    #[arg(skip)]
     pub project_dir: Option<PathBuf>,
+    /// What the agent is called in the history, and as the owner of claims. Default: the name that
+    /// its client gives.
+    #[arg(long, env = "AUTOFORGE_AGENT", value_name = "NAME", value_parser = parse_name)]
+    pub agent: Option<String>,
+    /// Which run of the agent this is, so that `log` and `undo` find its changes together. Default:
+    /// one made of the time and the process number.
+    #[arg(long, env = "AUTOFORGE_SESSION", value_name = "NAME", value_parser = parse_name)]
+    pub session: Option<String>,
+    /// Claim features for this agent alone, for so long unless the server renews it, which it does by
+    /// itself: `90`, `90s`, `30m`, `2h`. The claims end with the server, also if it is killed.
+    /// Without it, claims belong to nobody until somebody releases them.
+    #[arg(long, env = "AUTOFORGE_LEASE", value_name = "DURATION", value_parser = parse_lease)]
+    pub lease: Option<Duration>,
+    /// A claim that was taken for this agent, and that somebody else keeps alive: FEATURE=TOKEN. May
+    /// be given more than once, or as a list with commas.
+    #[arg(long = "claim", env = "AUTOFORGE_CLAIMS", value_name = "FEATURE=TOKEN",
+        value_delimiter = ',', value_parser = parse_claim)]
+    lent: Vec<Lent>,
+}
+
+/// A claim, or nothing: a variable may be set and empty.
+#[derive(Debug, Clone, Copy)]
+struct Lent(Option<(FeatureId, FenceToken)>);
+
+impl ServeOptions {
+    /// The claims that were taken for the agent, and that somebody else keeps alive.
+    #[must_use]
+    pub fn claims(&self) -> Vec<(FeatureId, FenceToken)> {
+        self.lent.iter().filter_map(|lent| lent.0).collect()
+    }
 }
 
 /// What to do.
@@ -62,7 +101,9 @@ pub(crate) enum Command {
     Ready(ReadyArgs),
     /// List what waits for other features.
     Blocked(BlockedArgs),
-    /// Claim a feature; without an ID the one to take first.
+    /// Tell why a feature is ready or not, and what would make it so.
+    Explain(ExplainArgs),
+    /// Claim a feature, without an ID the one to take first; or renew a claim.
     Claim(ClaimArgs),
     /// Mark a feature as passing and end its claim.
     Pass(PassArgs),
@@ -72,6 +113,12 @@ pub(crate) enum Command {
     Skip(SkipArgs),
     /// Give a claim back.
     Release(ReleaseArgs),
+    /// List who holds what, and how attempts ended.
+    Claims(ClaimsArgs),
+    /// End the claims that are over: their leases have run out, or their processes died.
+    Recover(RecoverArgs),
+    /// Give a feature that has failed too often another chance.
+    Retry(RetryArgs),
     /// Add a feature, or several from JSON.
     Add(AddArgs),
     /// Change what a feature says.
@@ -82,16 +129,34 @@ pub(crate) enum Command {
     Depends(DependsArgs),
     /// Answer the question that a feature asks, or show it.
     Answer(AnswerArgs),
+    /// List what happened, the latest first.
+    Log(LogArgs),
+    /// Print what happens, as it happens.
+    Watch(WatchArgs),
+    /// Take changes back.
+    Undo(UndoArgs),
+    /// Show or change how often features are tried, and how much is remembered.
+    Policy(PolicyArgs),
     /// Import a feature list into an empty project.
     Import(ImportArgs),
     /// Export all features as a list that `import` reads.
     Export(ExportArgs),
+    /// Tell how far the project is, and report it to a webhook; looking changes nothing.
+    Progress(ProgressArgs),
+    /// Show or change the hours in which agents may run by themselves.
+    Schedules(SchedulesArgs),
     /// Print the dependency graph.
     Graph(GraphArgs),
     /// Serve MCP over stdin and stdout, for agents.
-    Mcp,
+    Mcp(ServeOptions),
     /// Copy the database into a new file, beside running agents, and check the copy.
     Backup(BackupArgs),
+    /// Look at the conversations with the project's assistant.
+    Conversations(ConversationsArgs),
+    /// Look at and change which projects there are on this machine.
+    Projects(ProjectsArgs),
+    /// Look at and change the settings of all projects on this machine.
+    Settings(SettingsArgs),
     /// Move a project's files from the place of an older release to `.autoforge/`.
     Migrate(MigrateArgs),
     /// Start a project anew: remove its features, after keeping a copy.
@@ -100,11 +165,13 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Print how to register the MCP server with a client.
     McpConfig(McpConfigArgs),
+    /// Drive the backlog with agents until every feature passes.
+    Run(RunArgs),
     /// Show the problem solved: many agents, one of them killed, one backlog, verified.
     Demo(DemoArgs),
-    /// A worker of the demonstration.
+    /// An agent that only pretends.
     #[command(hide = true)]
-    DemoWorker(DemoWorkerArgs),
+    SimulatedAgent(SimulatedArgs),
     /// Check a project's database and everything around it.
     Doctor(DoctorArgs),
     /// Print a script that completes this program's arguments in a shell.
@@ -121,24 +188,14 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 60,
         value_parser = value_parser!(u32).range(1..=2000))]
     pub(crate) features: u32,
-    /// How many workers there are at a time.
+    /// How many agents build at a time.
     #[arg(long, value_name = "COUNT", default_value_t = 5,
         value_parser = value_parser!(u32).range(1..=32))]
     pub(crate) workers: u32,
-    /// Chance's beginning. Default: another one each time.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) seed: Option<u64>,
-}
-
-/// Options of a demonstration's worker.
-#[derive(Debug, Args)]
-pub(crate) struct DemoWorkerArgs {
-    /// The project's folder.
-    #[arg(long)]
-    pub(crate) project: PathBuf,
-    /// Chance's beginning.
-    #[arg(long)]
-    pub(crate) seed: u64,
+    /// Milliseconds that an agent works on a feature, at most.
+    #[arg(long, value_name = "MS", default_value_t = 80,
+        value_parser = value_parser!(u32).range(1..=600_000))]
+    pub(crate) work: u32,
 }
 
 /// Options of `doctor`.
@@ -149,6 +206,40 @@ pub(crate) struct DoctorArgs {}
 pub(crate) fn parse_id(text: &str) -> Result<FeatureId, String> {
     let number = text.strip_prefix('#').unwrap_or(text).parse::<i64>();
     number.map(FeatureId::from).map_err(|_| "the number of a feature is a whole number".to_owned())
+}
+
+/// The number of an event.
+pub(crate) fn parse_event(text: &str) -> Result<EventId, String> {
+    let number = text.parse::<i64>();
+    number.map(EventId::from).map_err(|_| "the number of an event is a whole number".to_owned())
+}
+
+/// What an agent or a session is called.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err("a name has to be visible".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A lease that is renewed while it runs.
+pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text)?;
+    if length < SHORTEST_LEASE {
+        return Err("a lease is at least 1s".to_owned());
+    }
+    Ok(length)
+}
+
+fn parse_claim(text: &str) -> Result<Lent, String> {
+    if text.is_empty() {
+        return Ok(Lent(None));
+    }
+    let numbers = text
+        .split_once('=')
+        .and_then(|(feature, token)| Some((parse_id(feature).ok()?, parse_token(token).ok()?)));
+    let claim = numbers.ok_or_else(|| "a claim is FEATURE=TOKEN, two whole numbers".to_owned())?;
+    Ok(Lent(Some(claim)))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

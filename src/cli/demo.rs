@@ -1,154 +1,109 @@
-//! The demonstration: many workers, each a process with an MCP server process of its own, carry out
-//! one backlog; one of them is killed on the way; and then everything is checked.
+//! The demonstration: a backlog is driven to its end by simulated agents, each a process with an MCP
+//! server process of its own; one of them is killed on the way; and then everything is checked.
 
 mod backlog;
-mod client;
-mod crew;
-mod director;
-mod event;
-mod told;
 mod verdict;
-mod view;
-mod worker;
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
-use self::crew::Crew;
-use self::director::Director;
-use self::event::What;
 use self::verdict::Verdict;
-use self::view::View;
-use super::args::{Arguments, DemoArgs, DemoWorkerArgs};
+use super::args::{Arguments, DemoArgs};
 use super::exit::{Exit, Failed};
+use super::locate::{Found, Place};
 use super::output::{Answer, Output};
 use super::page::{Cell, Page, Tone};
-use crate::{CreateFeatures, OpenError, PlannedFeature, ProjectLayout, Store};
+use super::run::{Form, Report, View, drive_with, simulated};
+use crate::orchestrator::{AgentExit, AgentId, Happening, Kind, Outcome, Settings, Stop};
+use crate::{CreateFeatures, OpenOptions, PlannedFeature, ProjectLayout, Store};
 
 /// What a shell expects of a program that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
-
-/// Said wherever a killed worker's claim comes up: it must not look like more than it is.
-const NO_OWNERS: &str = "A claim does not tell yet who made it. Whoever starts agents has to take back what a \
-     killed one held, as this program did; the file cannot do that by itself.";
-
-/// Why there is no verdict.
-#[derive(Debug, thiserror::Error)]
-enum DemoError {
-    #[error("{} has a database or a list of features already; name a new folder", .0.display())]
-    Occupied(PathBuf),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("{0}")]
-    Storage(String),
-    #[error("the built-in backlog is not what it should be")]
-    Backlog,
-    #[error("{action} failed: {source}")]
-    System { action: &'static str, source: io::Error },
-    #[error("worker {number} could not go on: {reason}; its messages are in {}", .messages.display())]
-    Worker { number: u32, reason: String, messages: PathBuf },
-    #[error("the features did not all pass within {seconds} s")]
-    TooSlow { seconds: u64 },
-    #[error("stopped by a signal; all workers were ended")]
-    Interrupted,
-}
-
-impl DemoError {
-    fn storage(error: impl std::fmt::Display) -> Self {
-        Self::Storage(error.to_string())
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Occupied(_) => "not_empty",
-            Self::Open(error) => error.code(),
-            Self::Storage(_) => "storage",
-            Self::Backlog => "backlog",
-            Self::System { .. } => "system",
-            Self::Worker { .. } => "worker",
-            Self::TooSlow { .. } => "too_slow",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
+/// Of a hundred features, agents put off or give back so many.
+const WHIMS: &str = "10";
 
 /// A project that the demonstration has made.
 struct Stage {
-    folder: PathBuf,
-    store: Store,
+    place: Place,
     planned: Vec<PlannedFeature>,
-    seed: u64,
+}
+
+/// What happened on it.
+struct Play {
+    outcome: Outcome,
+    report: Report,
+    /// The agent that was killed.
+    killed: Option<AgentId>,
 }
 
 pub(super) fn run(demo: &DemoArgs, arguments: &Arguments) -> ExitCode {
-    let outcome = Stage::set(demo).and_then(|stage| {
-        let verdict = play(&stage, demo.workers)?;
-        Ok((stage, verdict))
-    });
     let output = Output::new(arguments.json);
-    match outcome {
-        Ok((stage, verdict)) => {
-            let page = page(&stage, &verdict, demo.workers);
-            let answer = Answer::new(data(&stage, &verdict, demo.workers), page);
+    match perform(demo, arguments) {
+        Ok(None) => {
+            output
+                .failure(&Failed::new("interrupted", "stopped by a signal; all agents were ended"));
+            ExitCode::from(INTERRUPTED)
+        }
+        Ok(Some((stage, play, verdict))) => {
+            let answer = Answer::new(
+                data(&stage, &play, &verdict, demo),
+                page(&stage, &play, &verdict, demo),
+            );
             match output.answer(&answer) {
                 Exit::Success if !verdict.holds() => Exit::Failure.into(),
                 exit => exit.into(),
             }
         }
-        Err(error) => {
-            let exit = output.failure(&Failed::new(error.code(), &error));
-            let interrupted = matches!(error, DemoError::Interrupted);
-            if interrupted { ExitCode::from(INTERRUPTED) } else { exit.into() }
-        }
+        Err(failed) => output.failure(&failed).into(),
     }
 }
 
-pub(super) fn work(arguments: &DemoWorkerArgs) -> ExitCode {
-    let worked = match runtime() {
-        Ok(runtime) => runtime.block_on(worker::work(arguments)),
-        Err(error) => Err(error.into()),
-    };
-    match worked {
-        Ok(()) => Exit::Success.into(),
-        Err(error) => {
-            // Where the parent is gone, there is nobody to tell.
-            drop(worker::report(What::Failed { message: error.to_string() }, None));
-            Exit::Failure.into()
-        }
+/// `None` where somebody has stopped it.
+fn perform(
+    demo: &DemoArgs,
+    arguments: &Arguments,
+) -> Result<Option<(Stage, Play, Verdict)>, Failed> {
+    let stage = Stage::set(demo)?;
+    let play = play(&stage, demo, arguments)?;
+    if play.outcome.finish.is_none() {
+        return Ok(None);
     }
-}
-
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    let store = Store::open_project(&stage.place.folder)?;
+    let verdict = Verdict::reach(&store, &play, stage.planned.len())?;
+    Ok(Some((stage, play, verdict)))
 }
 
 impl Stage {
     /// Makes the project with its backlog.
-    fn set(demo: &DemoArgs) -> Result<Self, DemoError> {
-        let seed = demo.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
-        let planned = backlog::plan(demo.features as usize).ok_or(DemoError::Backlog)?;
+    fn set(demo: &DemoArgs) -> Result<Self, Failed> {
+        let broken = || Failed::new("backlog", "the built-in backlog is not what it should be");
+        let planned = backlog::plan(demo.features as usize).ok_or_else(broken)?;
         let folder = match &demo.project {
             Some(folder) => folder.clone(),
-            None => temporary_folder()?,
+            None => temporary_folder()
+                .map_err(|error| Failed::new("system", format!("making a folder: {error}")))?,
         };
         let layout = ProjectLayout::create(&folder)?;
         if layout.has_features() {
-            return Err(DemoError::Occupied(folder));
+            let folder = folder.display();
+            let message = format!("{folder} has a database or a list of features already");
+            return Err(Failed::new("not_empty", message).hint("name a new folder"));
         }
-        let store = Store::open_project(layout.folder())?;
-        let backlog = CreateFeatures::new(planned.clone());
-        store.call(backlog).map_err(DemoError::storage)?;
-        Ok(Self { folder: layout.folder().to_owned(), store, planned, seed })
+        let store = Store::open_project_with(layout.folder(), &OpenOptions::default())?;
+        store.call(CreateFeatures::new(planned.clone()))?;
+        store.close();
+        let place = Place { folder: layout.folder().to_owned(), found: Found::Option };
+        Ok(Self { place, planned })
     }
 }
 
-fn temporary_folder() -> Result<PathBuf, DemoError> {
+fn temporary_folder() -> io::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
-    let failed = |source| DemoError::System { action: "making a temporary folder", source };
     let mut attempts = 0;
     loop {
         let name = format!("autoforge-demo-{:08x}", fastrand::u32(..));
@@ -158,63 +113,73 @@ fn temporary_folder() -> Result<PathBuf, DemoError> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempts < 100 => {
                 attempts += 1;
             }
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// Lets the workers work, and looks at what came of it.
-fn play(stage: &Stage, workers: u32) -> Result<Verdict, DemoError> {
-    let failed = |action| move |source| DemoError::System { action, source };
-    let messages = stage.folder.join("demo");
-    std::fs::create_dir_all(&messages).map_err(failed("making a folder for messages"))?;
-    let runtime = runtime().map_err(failed("starting"))?;
-    let features = stage.planned.len();
-    runtime.block_on(async {
-        let mut crew = Crew::new(&stage.folder, &messages, stage.seed);
-        let mut view = View::new(features);
-        let mut director =
-            Director { store: &stage.store, crew: &mut crew, view: &mut view, features };
-        let course = director.run(workers).await;
-        view.finish();
-        let course = match course {
-            Ok(course) => course,
-            Err(error) => {
-                crew.end().await;
-                return Err(error);
+/// Lets the agents work, and kills one of them when a part of the features passes.
+fn play(stage: &Stage, demo: &DemoArgs, arguments: &Arguments) -> Result<Play, Failed> {
+    let work = demo.work.to_string();
+    let agent = simulated(&["--work", &work, "--whims", WHIMS])?;
+    let settings = Settings { coding: demo.workers as usize, ..Settings::new(agent) };
+    let stop = Stop::on_signals()
+        .map_err(|error| Failed::new("system", format!("listening for signals: {error}")))?;
+    let mut report = Report::default();
+    let (mut pids, mut victim, mut killed) = (BTreeMap::new(), None, None);
+    // The verdict is the answer; what happens on the way is no part of it.
+    let mut view = View::new(if arguments.json {
+        Form::Lines { said: false }
+    } else {
+        Form::of(false, false)
+    });
+    let part = stage.planned.len() * 2 / 5;
+    let outcome = drive_with(&stage.place, &settings, arguments, &stop, &mut |happening| {
+        report.hear(happening);
+        match happening {
+            Happening::Began { agent, pid, .. } => {
+                pids.insert(*agent, *pid);
             }
-        };
-        keep_events(&crew, &messages)?;
-        Verdict::reach(&stage.store, &mut crew, &course, features).await
-    })
+            Happening::Said { agent, line }
+                if victim.is_none() && works(*agent, line) && report.passed.len() >= part =>
+            {
+                victim = pids.get(agent).and_then(|pid| kill(*pid)).map(|()| *agent);
+            }
+            Happening::Ended { agent, exit, .. } if victim == Some(*agent) => {
+                // One that was done before it was killed does not count.
+                killed = victim.filter(|_| matches!(exit, AgentExit::Signal(_)));
+                victim = killed;
+            }
+            _ => {}
+        }
+        view.show(happening);
+    });
+    view.finish();
+    Ok(Play { outcome: outcome?, report, killed })
 }
 
-/// What all workers told, for whoever wants to check the verdict.
-fn keep_events(crew: &Crew, folder: &Path) -> Result<(), DemoError> {
-    let mut events: Vec<_> = crew
-        .workers
-        .iter()
-        .flat_map(|worker| worker.told.events.iter().map(move |event| (worker.told.number, event)))
-        .collect();
-    events.sort_by_key(|(_, event)| event.at);
-    let mut text = String::new();
-    for (number, event) in events {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "worker {number}: {}", event.to_line());
-    }
-    #[expect(clippy::disallowed_methods, reason = "a text file in a folder of its own")]
-    std::fs::write(folder.join("events.log"), text)
-        .map_err(|source| DemoError::System { action: "writing the events", source })
+/// Whether the agent has just begun to build a feature.
+fn works(agent: AgentId, line: &str) -> bool {
+    agent.kind == Kind::Coding && line.starts_with("{\"works_on\"")
 }
 
-fn data(stage: &Stage, verdict: &Verdict, workers: u32) -> Value {
+/// Kills an agent with its server at this moment, without a chance to clean up.
+fn kill(pid: u32) -> Option<()> {
+    let group = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    kill_process_group(group, Signal::KILL).ok()
+}
+
+fn data(stage: &Stage, play: &Play, verdict: &Verdict, demo: &DemoArgs) -> Value {
     let mut data = json!({
-        "project": stage.folder.display().to_string(),
+        "project": stage.place.folder.display().to_string(),
         "features": stage.planned.len(),
         "depth": backlog::depth(&stage.planned),
-        "workers": workers,
-        "seed": stage.seed,
-        "note": NO_OWNERS,
+        "workers": demo.workers,
+        "agents": play.outcome.agents,
+        "killed": play.killed.map(|agent| agent.to_string()),
+        "seconds": play.outcome.elapsed.as_secs_f64(),
+        "calls": play.report.calls,
+        "slowest_call_ms": play.report.slowest.as_secs_f64() * 1000.0,
     });
     if let (Some(data), Value::Object(verdict)) = (data.as_object_mut(), verdict.to_json()) {
         data.extend(verdict);
@@ -222,47 +187,41 @@ fn data(stage: &Stage, verdict: &Verdict, workers: u32) -> Value {
     data
 }
 
-fn page(stage: &Stage, verdict: &Verdict, workers: u32) -> Page {
-    let depth = backlog::depth(&stage.planned);
-    let features = stage.planned.len();
+fn page(stage: &Stage, play: &Play, verdict: &Verdict, demo: &DemoArgs) -> Page {
     let what = format!(
-        "{features} features, up to {depth} deep; {workers} workers at a time, each with an MCP \
-         server process of its own; seed {}",
-        stage.seed
+        "{} features, up to {} deep; {} agents at a time, each with an MCP server process of its own",
+        stage.planned.len(),
+        backlog::depth(&stage.planned),
+        demo.workers,
     );
     let rows = verdict.checks.iter().map(|check| {
         let holds =
             if check.holds { Cell::new(Tone::Good, "ok") } else { Cell::new(Tone::Bad, "FAILED") };
         vec![holds, Cell::plain(check.name), Cell::plain(&check.found)]
     });
-    let released = match verdict.released.as_slice() {
-        [] => "nothing".to_owned(),
-        ids => ids.iter().map(|id| format!("feature {id}")).collect::<Vec<_>>().join(", "),
-    };
+    let killed = play.killed.map_or("nobody".to_owned(), |agent| agent.to_string());
     let figures = format!(
-        "{:.2} s, {} calls, {} calls/s, the slowest {:.1} ms; workers killed: {}; taken back: \
-         {released}",
-        verdict.elapsed.as_secs_f64(),
-        verdict.calls,
-        verdict.calls_per_second(),
-        verdict.slowest.as_secs_f64() * 1000.0,
-        verdict.kills,
+        "{:.2} s, {} agents, {} calls that changed something, the slowest {:.1} ms; killed: {killed}",
+        play.outcome.elapsed.as_secs_f64(),
+        play.outcome.agents,
+        play.report.calls,
+        play.report.slowest.as_secs_f64() * 1000.0,
     );
     let end = if verdict.holds() {
         Cell::new(Tone::Good, "Everything held.")
     } else {
         Cell::new(Tone::Bad, "Not everything held.")
     };
-    let folder = stage.folder.display();
+    let folder = stage.place.folder.display();
+    let look = format!("Look at the result: autoforge-store log -C {folder}");
     Page::default()
         .line([Cell::plain(what)])
         .gap()
         .table(&["", "check", "found"], rows.collect())
         .gap()
         .line([Cell::plain(figures)])
-        .line([Cell::faint(NO_OWNERS)])
         .gap()
         .line([end])
-        .line([Cell::plain(format_args!("Look at the result: autoforge-store list -C {folder}"))])
-        .line([Cell::plain(format_args!("What each worker did: {folder}/demo/events.log"))])
+        .line([Cell::plain(look)])
+        .line([Cell::plain(format_args!("What each agent said: {folder}/.autoforge/agents"))])
 }

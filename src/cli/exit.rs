@@ -18,11 +18,12 @@ Exit codes:
   3  what was named does not exist
   4  somebody else has it, or its state forbids it
   5  nothing is ready to be worked on
-  6  the database is busy; try again
+  6  the database is busy, or the time is up; try again
   7  the database is damaged or no database; see `doctor`
 
 With --json, stdout holds one line: {\"schema_version\":1,\"data\":…} when the code is 0, else
-{\"schema_version\":1,\"error\":{\"code\",\"message\",\"retryable\",\"feature_ids\"}}.";
+{\"schema_version\":1,\"error\":{\"code\",\"message\",\"retryable\",\"feature_ids\"}}. `watch` prints a line
+for each event instead, the event alone.";
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(crate) enum Exit {
     Conflict = 4,
     /// Nothing is ready to be worked on.
     NothingReady = 5,
-    /// The database is busy; try again.
+    /// The database is busy, or the time is up; try again.
     Busy = 6,
     /// The database is damaged or no database; see `doctor`.
     Corrupt = 7,
@@ -52,23 +53,59 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// The exit of a failure, by its stable name. A name that is not listed is a plain failure.
+    /// The exit of a failure, by its stable name.
     pub(crate) fn of(code: &str) -> Self {
-        match code {
+        Self::listed(code).unwrap_or(Self::Failure)
+    }
+
+    /// The exit of each code that there is; tests/tidy sees to it that none is forgotten.
+    fn listed(code: &str) -> Option<Self> {
+        let of_data = || Self::listed_of_data(code);
+        Self::listed_of_input(code).or_else(of_data).or_else(|| Self::listed_of_faults(code))
+    }
+
+    /// What the user says is wrong, or names what is not there.
+    fn listed_of_input(code: &str) -> Option<Self> {
+        Some(match code {
             "usage"
             | "invalid_input"
             | "invalid_feature"
             | "same_file"
             | "invalid_answer"
+            | "invalid_entry"
             | "priority_too_low"
             | "depends_on_itself"
             | "too_many_dependencies"
             | "repeated_dependency"
             | "not_earlier"
-            | "too_many_features" => Self::Usage,
-            "no_project" | "file_not_found" | "not_found" | "unknown_dependency"
-            | "no_such_dependency" => Self::NotFound,
+            | "too_many_features"
+            | "several_agents"
+            | "answer_too_large"
+            | "invalid_conversation"
+            | "invalid_project"
+            | "invalid_setting"
+            | "repeated_setting" => Self::Usage,
+            "no_project"
+            | "no_such_schedule"
+            | "file_not_found"
+            | "not_found"
+            | "unknown_dependency"
+            | "no_such_dependency"
+            | "unknown_event"
+            | "events_forgotten"
+            | "unknown_conversation"
+            | "unknown_message"
+            | "unknown_project"
+            | "unknown_setting" => Self::NotFound,
+            _ => return None,
+        })
+    }
+
+    /// What is there forbids it.
+    fn listed_of_data(code: &str) -> Option<Self> {
+        Some(match code {
             "file_exists"
+            | "too_many_schedules"
             | "already_passing"
             | "already_in_progress"
             | "waiting_for_human"
@@ -88,12 +125,36 @@ impl Exit {
             | "in_use"
             | "running"
             | "two_places"
-            | "moved_away" => Self::Conflict,
+            | "moved_away"
+            | "nothing_to_undo"
+            | "claim_alone"
+            | "already_undone"
+            | "changed_since"
+            | "has_dependents"
+            | "feature_exists"
+            | "project_exists"
+            | "path_taken"
+            | "project_moved" => Self::Conflict,
             "nothing_ready" | "all_passing" => Self::NothingReady,
-            "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" => Self::Busy,
+            _ => return None,
+        })
+    }
+
+    /// The storage or the program does not do it.
+    fn listed_of_faults(code: &str) -> Option<Self> {
+        Some(match code {
+            "busy" | "deadline_passed" | "mailbox_full" | "group_aborted" | "timed_out" => {
+                Self::Busy
+            }
             "corrupt" | "not_a_database" | "not_a_file" | "foreign_database" => Self::Corrupt,
-            _ => Self::Failure,
-        }
+            // Nothing that the user has asked for is wrong, and trying again is no remedy.
+            "no_agent" | "system" | "io" | "sqlite" | "disk_full" | "read_only" | "closed"
+            | "moved" | "forked" | "poisoned" | "panicked" | "outcome_unknown"
+            | "answer_unreadable" | "hard_linked" | "path_too_long" | "unsafe_file_system"
+            | "newer_format" | "backlog" | "sqlite_too_old" | "not_confirmed" | "storage"
+            | "worker" | "too_slow" | "interrupted" => Self::Failure,
+            _ => return None,
+        })
     }
 }
 
@@ -203,13 +264,35 @@ fn advice(code: &str, feature: Option<FeatureId>) -> Option<String> {
             "`autoforge-store init` makes a project there; --dir names another folder".into()
         }
         "not_found" | "unknown_dependency" => "`autoforge-store list` shows all features".into(),
+        "no_such_schedule" | "too_many_schedules" => {
+            "`autoforge-store schedules list` shows all schedules".into()
+        }
+        "unknown_conversation" => "`autoforge-store conversations list` shows all".into(),
+        "unknown_project" => "`autoforge-store projects list` shows all".into(),
         "already_in_progress" => format!("`autoforge-store release {id}` gives the claim back"),
+        "held_by_other" => format!(
+            "its owner says --as, or --token; `autoforge-store claims {id}` tells who that is, and \
+             --force takes it from them"
+        ),
+        "stale_token" => format!("`autoforge-store claims {id}` tells what became of it"),
+        "out_of_attempts" => format!(
+            "`autoforge-store explain {id}` tells why they failed, `autoforge-store retry {id}` \
+             gives it another chance"
+        ),
+        "events_forgotten" => "`autoforge-store log` shows what is remembered".into(),
+        "unknown_event" | "nothing_to_undo" | "claim_alone" | "already_undone" => {
+            "`autoforge-store log` shows what happened".into()
+        }
+        "changed_since" => format!("`autoforge-store log {id}` shows what happened to it"),
+        "several_agents" => "--agent says which one".into(),
+        "has_dependents" => format!("`autoforge-store depends {id}` shows them"),
         "already_passing" => format!("`autoforge-store fail {id}` opens it again"),
         "waiting_for_human" => format!("`autoforge-store answer {id}` shows the question"),
         "conflict" => format!("`autoforge-store show {id}` tells its revision"),
         "request_changed" => format!("`autoforge-store answer {id}` shows what is asked now"),
         "no_such_dependency" => format!("`autoforge-store depends {id}` shows what it waits for"),
         "running" => "--force overrides the lock file".into(),
+        "moved" => "the same command finds the file that is there now".into(),
         "unsafe_file_system" => "--allow-unsafe-file-system opens it for this host alone".into(),
         "corrupt" | "not_a_database" | "foreign_database" => {
             "`autoforge-store doctor` looks at it more closely".into()

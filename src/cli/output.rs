@@ -55,6 +55,14 @@ impl Output {
         written(to_stdout(&text), Exit::Success)
     }
 
+    /// Prints one of many answers that come one after another: a line of JSON without an envelope, or
+    /// what its page says.
+    pub(crate) fn item(self, item: &Answer) -> io::Result<()> {
+        let text =
+            if self.json { render::json(&item.data) } else { render::page(&item.page, reader()) };
+        to_stdout(&text)
+    }
+
     /// Prints why there is no answer; gives how the program ends.
     pub(crate) fn failure(self, failed: &Failed) -> Exit {
         if self.json {

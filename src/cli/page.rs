@@ -29,11 +29,23 @@ pub(crate) enum Tone {
 pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) tone: Tone,
+    /// What a person reads instead, where that is more than a program wants.
+    pub(crate) for_people: Option<String>,
 }
 
 impl Cell {
     pub(crate) fn new(tone: Tone, text: impl fmt::Display) -> Self {
-        Self { text: text.to_string(), tone }
+        Self { text: text.to_string(), tone, for_people: None }
+    }
+
+    /// The same for programs; a person reads this.
+    pub(crate) fn for_people(self, text: impl fmt::Display) -> Self {
+        Self { for_people: Some(text.to_string()), ..self }
+    }
+
+    /// The text for a person.
+    pub(crate) fn shown(&self) -> &str {
+        self.for_people.as_ref().unwrap_or(&self.text)
     }
 
     pub(crate) fn plain(text: impl fmt::Display) -> Self {
@@ -54,6 +66,8 @@ impl Cell {
 pub(crate) enum Block {
     /// One sentence in pieces.
     Line(Vec<Cell>),
+    /// One record of many that come one after another.
+    Record(Vec<Cell>),
     /// A line for people only: a heading, a bar, a gap.
     Ornament(Vec<Cell>),
     /// A name and its value.
@@ -77,6 +91,11 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn line(mut self, cells: impl IntoIterator<Item = Cell>) -> Self {
         self.blocks.push(Block::Line(cells.into_iter().collect()));
+        self
+    }
+
+    pub(crate) fn record(mut self, cells: Vec<Cell>) -> Self {
+        self.blocks.push(Block::Record(cells));
         self
     }
 

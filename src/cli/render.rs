@@ -53,9 +53,14 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
+/// A stored text in its own lines, without anything that steers a terminal.
+pub(crate) fn lines(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !steers(*c)).collect()
+}
+
 /// A text in its tone, for a terminal.
 pub(crate) fn toned(cell: &Cell) -> String {
-    let text = one_line(&cell.text);
+    let text = one_line(cell.shown());
     match style(cell.tone) {
         Some(style) if !text.is_empty() => text.style(style).to_string(),
         _ => text,
@@ -110,7 +115,8 @@ fn label_width(block: &Block) -> usize {
 
 fn for_person(out: &mut String, block: &Block, widest: usize) {
     match block {
-        Block::Line(cells) | Block::Ornament(cells) => push_line(out, cells, toned),
+        Block::Line(cells) | Block::Ornament(cells) => push_line(out, cells, "", toned),
+        Block::Record(cells) => push_line(out, cells, "  ", toned),
         Block::Field(name, value) => {
             let label = toned(&Cell::faint(format_args!("{:widest$}", capital(name))));
             push_all(out, format_args!("{label}  {}\n", toned(value)));
@@ -141,7 +147,8 @@ fn for_person(out: &mut String, block: &Block, widest: usize) {
 fn for_pipe(out: &mut String, block: &Block) {
     let clean = |cell: &Cell| one_line(&cell.text);
     match block {
-        Block::Line(cells) => push_line(out, cells, clean),
+        Block::Line(cells) => push_line(out, cells, "", clean),
+        Block::Record(cells) => push_line(out, cells, "\t", clean),
         Block::Ornament(_) => {}
         Block::Field(name, value) => {
             push_all(out, format_args!("{}\t{}\n", key(name), clean(value)));
@@ -175,9 +182,9 @@ fn push_heading(out: &mut String, name: &str) {
     push_all(out, format_args!("{}\n", toned(&Cell::strong(capital(name)))));
 }
 
-fn push_line(out: &mut String, cells: &[Cell], show: impl Fn(&Cell) -> String) {
-    out.extend(cells.iter().map(show));
-    out.push('\n');
+fn push_line(out: &mut String, cells: &[Cell], between: &str, show: impl Fn(&Cell) -> String) {
+    let parts: Vec<String> = cells.iter().map(show).collect();
+    push_all(out, format_args!("{}\n", parts.join(between)));
 }
 
 fn push_verbatim(out: &mut String, text: &str) {
@@ -209,7 +216,7 @@ fn table(head: &[&str], rows: &[Vec<Cell>]) -> Table {
 }
 
 fn table_cell(cell: &Cell) -> comfy_table::Cell {
-    let shown = comfy_table::Cell::new(one_line(&cell.text));
+    let shown = comfy_table::Cell::new(one_line(cell.shown()));
     match cell.tone {
         Tone::Plain => shown,
         Tone::Strong => shown.add_attribute(comfy_table::Attribute::Bold),
@@ -242,6 +249,11 @@ mod tests {
     }
 
     #[test]
+    fn lines_stay_lines() {
+        assert_eq!(lines("a\u{1b}[31m\r\n\tb\u{202e}c\n"), "a[31m\n\tbc\n");
+    }
+
+    #[test]
     fn json_keeps_every_character_and_shows_none_that_steers() {
         let value = Value::from("\u{1b}[2J\u{7f}\u{9b}31m ü \u{1f600}");
         let line = json(&value);
@@ -256,8 +268,10 @@ mod tests {
             .field("found by", Cell::new(Tone::Good, "a\tb"))
             .text("description", "one\ntwo")
             .table(&["ID"], vec![vec![Cell::strong(1), Cell::plain("x\ny")]])
-            .section("waits for", &["ID"], vec![vec![Cell::plain(2)]]);
-        let expected = "found_by\ta b\ndescription\tone\ndescription\ttwo\n1\tx y\nwaits_for\t2\n";
+            .section("waits for", &["ID"], vec![vec![Cell::plain(2)]])
+            .record(vec![Cell::plain(7).for_people("#7"), Cell::plain("a\tb")]);
+        let expected = "found_by\ta b\ndescription\tone\ndescription\ttwo\n1\tx y\nwaits_for\t2\n\
+                        7\ta b\n";
         assert_eq!(page(&shown, Reader::Pipe), expected);
     }
 
@@ -266,5 +280,7 @@ mod tests {
         let shown = Page::default().table(&["ID"], vec![vec![Cell::new(Tone::Good, 1)]]);
         let text = page(&shown, Reader::Person);
         assert!(text.contains('╭') && text.contains("\u{1b}["), "{text}");
+        let shown = Page::default().record(vec![Cell::plain(7).for_people("#7"), Cell::plain("a")]);
+        assert_eq!(page(&shown, Reader::Person), "#7  a\n");
     }
 }

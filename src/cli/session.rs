@@ -6,19 +6,40 @@ use super::args::Arguments;
 use super::exit::Failed;
 use super::locate::Place;
 use super::output::{Note, Output};
-use crate::{LayoutOptions, OpenOptions, ProjectLayout, Store};
+use crate::{
+    Assistant, CloseReport, Features, HomeLayout, LayoutOptions, OpenOptions, Opening,
+    ProjectLayout, Registry, Store,
+};
 
 /// What a command needs of the world.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     arguments: &'a Arguments,
-    store: Option<Store>,
+    opened: Vec<Opened>,
     notes: Vec<Note>,
+}
+
+/// A store that is to be closed at the end.
+#[derive(Debug)]
+enum Opened {
+    Features(Store<Features>),
+    Assistant(Store<Assistant>),
+    Registry(Store<Registry>),
+}
+
+impl Opened {
+    fn close(&self) -> CloseReport {
+        match self {
+            Self::Features(store) => store.close(),
+            Self::Assistant(store) => store.close(),
+            Self::Registry(store) => store.close(),
+        }
+    }
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(arguments: &'a Arguments) -> Self {
-        Self { arguments, store: None, notes: Vec::new() }
+        Self { arguments, opened: Vec::new(), notes: Vec::new() }
     }
 
     pub(crate) fn output(&self) -> Output {
@@ -52,9 +73,17 @@ impl<'a> Session<'a> {
         Ok(store)
     }
 
+    /// How the user wants databases to be opened.
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions {
+            lock_wait: self.arguments.lock_wait,
+            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
+        }
+    }
+
     pub(crate) fn open_folder(&mut self, folder: &Path) -> Result<Store, Failed> {
-        let store = Store::open_project_with(folder, &self.opening_options())?;
-        self.store = Some(store.clone());
+        let store = Store::open_project_with(folder, &self.options())?;
+        self.opened.push(Opened::Features(store.clone()));
         let opening = store.opening();
         if let Some(imported) = &opening.imported {
             let list = ProjectLayout::existing(folder)?.legacy_backlog();
@@ -66,20 +95,16 @@ impl<'a> Session<'a> {
         if let Some(problem) = &opening.backlog_problem {
             self.warn(problem.clone());
         }
+        self.tell_of_move(opening);
+        Ok(store)
+    }
+
+    fn tell_of_move(&mut self, opening: &Opening) {
         if opening.finished_migration.is_some() {
             self.hint("a move of the project's files had been cut short, and is finished");
         }
         if let Some(problem) = &opening.layout_problem {
             self.warn(problem.clone());
-        }
-        Ok(store)
-    }
-
-    /// How databases are opened.
-    pub(crate) fn opening_options(&self) -> OpenOptions {
-        OpenOptions {
-            lock_wait: self.arguments.lock_wait,
-            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
         }
     }
 
@@ -92,6 +117,41 @@ impl<'a> Session<'a> {
             wait: default.wait.min(self.arguments.lock_wait),
             allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
         }
+    }
+
+    /// Opens the project's conversations; `None` where there are none yet, and no file is made.
+    pub(crate) fn open_assistant(&mut self) -> Result<Option<Store<Assistant>>, Failed> {
+        let place = self.place()?;
+        let there = ProjectLayout::existing(&place.folder)
+            .is_ok_and(|layout| layout.assistant_db().symlink_metadata().is_ok());
+        if !there {
+            place.existing()?;
+            return Ok(None);
+        }
+        let store = Store::open_assistant_with(&place.folder, &self.options())?;
+        self.opened.push(Opened::Assistant(store.clone()));
+        self.tell_of_move(store.opening());
+        Ok(Some(store))
+    }
+
+    /// Opens the registry in a home folder, and makes it where there is none.
+    pub(crate) fn open_registry(&mut self, home: &Path) -> Result<Store<Registry>, Failed> {
+        let store = Store::open_registry_with(home, &self.options())?;
+        self.opened.push(Opened::Registry(store.clone()));
+        if store.opening().created {
+            self.hint(format!("{} is made", store.path().display()));
+        }
+        if let Some(old) = HomeLayout::existing(home)?.left_behind() {
+            let (old, used) = (old.display(), store.path().display());
+            self.warn(format!("an older registry lies in {old}; {used} is used instead"));
+        }
+        Ok(store)
+    }
+
+    /// Opens the registry in a home folder; `None` where there is none yet, and no file is made.
+    pub(crate) fn find_registry(&mut self, home: &Path) -> Result<Option<Store<Registry>>, Failed> {
+        let there = HomeLayout::existing(home)?.has_registry();
+        there.then(|| self.open_registry(home)).transpose()
     }
 
     pub(crate) fn hint(&mut self, text: impl Into<String>) {
@@ -113,10 +173,12 @@ impl<'a> Session<'a> {
         warnings
     }
 
-    /// Closes the store and gives what is left to be said.
+    /// Closes what was opened and gives what is left to be said.
     pub(crate) fn close(mut self) -> Vec<Note> {
-        if let Some(fault) = self.store.take().and_then(|store| store.close().fault) {
-            self.warn(format!("closing the database: {fault}"));
+        for store in std::mem::take(&mut self.opened) {
+            if let Some(fault) = store.close().fault {
+                self.warn(format!("closing the database: {fault}"));
+            }
         }
         self.notes
     }

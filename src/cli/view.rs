@@ -1,21 +1,21 @@
-//! How features look, in JSON and on pages.
+//! How features and times look, in JSON and on pages.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use super::page::{Cell, Page, Tone};
-use crate::{Feature, FeatureId, Graph, GraphEntry, Status, Steps};
+use crate::{Feature, FeatureId, Graph, GraphEntry, Status, Steps, Timestamp};
 
-/// Where a feature stands, from what is known of its dependencies; see [`Status`].
-pub(crate) fn status_of(feature: &Feature, blocked_by: &[FeatureId]) -> Status {
+/// Where a feature stands, from what is known of its dependencies and of its claim; see [`Status`].
+pub(crate) fn status_of(feature: &Feature, blocked_by: &[FeatureId], worked_on: bool) -> Status {
     if feature.passes {
         Status::Done
     } else if feature.needs_human_input {
         Status::NeedsHumanInput
     } else if !blocked_by.is_empty() {
         Status::Blocked
-    } else if feature.in_progress {
+    } else if worked_on {
         Status::InProgress
     } else {
         Status::Pending
@@ -41,9 +41,9 @@ pub(crate) fn tone(status: Status) -> Tone {
 }
 
 /// A feature with what follows from the others.
-pub(crate) fn feature_json(feature: &Feature, blocked_by: &[FeatureId]) -> Value {
+pub(crate) fn feature_json(feature: &Feature, blocked_by: &[FeatureId], worked_on: bool) -> Value {
     let mut value = feature.to_json();
-    insert(&mut value, "status", status_of(feature, blocked_by).as_str().into());
+    insert(&mut value, "status", status_of(feature, blocked_by, worked_on).as_str().into());
     insert(&mut value, "blocked_by", ids_json(blocked_by));
     value
 }
@@ -57,6 +57,17 @@ pub(crate) fn insert(object: &mut Value, key: &str, value: Value) {
 
 pub(crate) fn ids_json(ids: &[FeatureId]) -> Value {
     ids.iter().map(|id| id.get()).collect()
+}
+
+/// A time for people, to the second, in UTC; `-` where there is none.
+pub(crate) fn moment(at: Option<Timestamp>) -> String {
+    let text = at.map(Timestamp::to_sqlite_text);
+    text.and_then(|text| text.get(..19).map(str::to_owned)).unwrap_or_else(|| "-".to_owned())
+}
+
+/// A time for programs: ISO 8601 with its offset, or null.
+pub(crate) fn moment_json(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| at.to_iso8601().into())
 }
 
 /// Ids for people: `1, 2, 3`.
@@ -100,6 +111,11 @@ impl<'a> Neighbours<'a> {
 
     pub(crate) fn get(&self, id: FeatureId) -> Option<&'a GraphEntry> {
         self.nodes.get(&id).copied()
+    }
+
+    /// What a feature is called; `None` where there is none.
+    pub(crate) fn name(&self, id: FeatureId) -> Option<&'a str> {
+        self.get(id).map(|node| node.name.as_str())
     }
 
     /// What does not pass of these, ids that do not exist included.

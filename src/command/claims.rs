@@ -9,7 +9,7 @@ use super::Command;
 use super::feature::{FeatureRefusal, existing};
 use crate::database::Features;
 use crate::error::Failure;
-use crate::tx::{Read, Tx, Write};
+use crate::tx::{Read, Standing, Tx, Write};
 use crate::types::{AttemptOutcome, ClaimRecord, EventKind, Feature, FeatureId, FenceToken};
 
 /// Which claims still stand after [`RenewClaims`].
@@ -137,8 +137,60 @@ impl Command for GetAttempts {
     }
 }
 
+/// How often a feature has failed since it last passed or was reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Which one.
+    pub feature: FeatureId,
+    /// Attempts of owners that failed; one that is over counts, though nobody has written it down.
+    pub failures: u32,
+    /// These are as many as the file's [`Policy`](crate::Policy) allows, so it is not ready until
+    /// somebody resets it; see [`RetryFeature`].
+    pub exhausted: bool,
+}
+
+/// The budgets of all features that have failed, by id.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use std::sync::Arc;
+/// use autoforge_store::{
+///     Caller, Command, CreateFeature, GetBudgets, MarkFailing, MarkInProgress, NewFeature, Store,
+/// };
+///
+/// let store = Store::open_project(dir.path()).unwrap();
+/// let login = NewFeature::new("Auth", "Log in", "With a password.", ["Open the form"]).unwrap();
+/// let id = store.call(CreateFeature::new(login)).unwrap().id;
+/// let me = Arc::new(Caller::new("coder-1", "monday"));
+/// store.call(MarkInProgress { id }.by(&me).owning(None)).unwrap();
+/// store.call(MarkFailing { id }.by(&me)).unwrap();
+/// let budget = store.call(GetBudgets).unwrap()[0];
+/// assert_eq!((budget.failures, budget.exhausted), (1, false));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct GetBudgets;
+
+impl Command for GetBudgets {
+    const NAME: &'static str = "get_budgets";
+    type Database = Features;
+    type Access = Read;
+    type Output = Vec<Budget>;
+    type Rejection = Infallible;
+
+    fn run(&self, tx: &Tx<'_, Read>) -> Result<Vec<Budget>, Failure<Infallible>> {
+        let policy = tx.policy()?;
+        let budget = |(feature, failures)| Budget {
+            feature,
+            failures,
+            exhausted: policy.is_used_up(failures),
+        };
+        Ok(tx.failures()?.into_iter().map(budget).collect())
+    }
+}
+
 /// Forgets the failed attempts of a feature, so that it can be tried again; gives the feature. The
-/// record of the attempts stays. A feature without failures stays as it is.
+/// record of the attempts stays. A claim that is over is ended first, so it is forgotten with the
+/// others. A feature without failures stays as it is.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RetryFeature {
     /// Which one.
@@ -153,7 +205,10 @@ impl Command for RetryFeature {
     type Rejection = FeatureRefusal;
 
     fn run(&self, tx: &Tx<'_, Write>) -> Result<Feature, Failure<FeatureRefusal>> {
-        let feature = existing(tx, self.id)?;
+        let mut feature = existing(tx, self.id)?;
+        if let Standing::Lapsed(claim, outcome) = tx.standing(&feature)? {
+            tx.end_lapsed(&mut feature, &claim, outcome)?;
+        }
         if tx.clear_failures(self.id)? {
             tx.note(self.id, EventKind::Retried.into())?;
         }

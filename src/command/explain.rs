@@ -78,7 +78,8 @@ pub struct Explanation {
     pub causes: RootCauses,
     /// A claim that is over, though its flag still stands, and how it is.
     pub lapsed: Option<(ClaimRecord, AttemptOutcome)>,
-    /// Failed attempts of owners since it last passed or was reset.
+    /// Failed attempts of owners since it last passed or was reset, also one that is over though
+    /// nobody has written it down.
     pub failures: u32,
 }
 
@@ -149,7 +150,7 @@ impl Command for ExplainFeature {
             hindrances,
             causes: graph.root_causes(id),
             lapsed,
-            failures: tx.failures_of(id)?,
+            failures: failures(tx, id)?,
             feature,
         })
     }
@@ -168,11 +169,15 @@ fn asked(tx: &Tx<'_, Read>, id: FeatureId) -> rusqlite::Result<Option<Timestamp>
     Ok(latest.iter().find(|event| event.kind == EventKind::Asked).map(|event| event.at))
 }
 
+fn failures(tx: &Tx<'_, Read>, id: FeatureId) -> rusqlite::Result<u32> {
+    Ok(tx.failures()?.get(&id).copied().unwrap_or(0))
+}
+
 fn exhausted(tx: &Tx<'_, Read>, id: FeatureId) -> rusqlite::Result<Hindrance> {
     let attempts = tx.attempts(Some(id), ATTEMPTS)?;
     let failed = attempts.into_iter().filter_map(|attempt| attempt.end);
     let failed = failed.filter(|end| end.outcome.is_failure());
-    let failures = tx.failures_of(id)?;
+    let failures = failures(tx, id)?;
     Ok(Hindrance::Exhausted {
         failures,
         limit: tx.policy()?.attempts.unwrap_or(failures),

@@ -12,9 +12,10 @@ mod update;
 mod verdict;
 
 pub(super) use authority::authority;
-pub use check::{CheckFeatures, FeatureFindings};
+pub use check::{CheckFeatures, FeatureFindings, RecordFindings};
 pub use claim::{
-    Claim, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, MarkInProgress,
+    Claim, ClaimBatch, ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress,
+    MarkInProgress,
 };
 pub use create::{BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal, CreatedFeatures};
 pub use delete::{DeleteFeature, DeletedFeature};
@@ -27,6 +28,8 @@ pub use schedule::{
 };
 pub use update::{FeatureChanges, UpdateFeature, UpdateRefusal};
 pub use verdict::{MarkFailing, MarkPassing, PassedFeature, SkipFeature, SkippedFeature};
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Refusal};
 use crate::tx::{Access, Tx};
@@ -145,8 +148,9 @@ pub(super) fn existing<A: Access>(
 }
 
 /// Why a list of dependencies is refused. Every command that takes one applies the same rules.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum DependencyProblem {
     /// A feature cannot wait for itself.
     #[error("feature {id} cannot depend on itself")]
@@ -207,8 +211,9 @@ impl Refusal for DependencyProblem {
 
 /// Why a priority that was asked for is refused: no command gives a feature a priority that another
 /// one has.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum PriorityProblem {
     /// It is below 1.
     #[error("a priority must be at least 1, not {priority}")]

@@ -11,6 +11,7 @@ mod plan;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Command;
@@ -23,7 +24,8 @@ use crate::types::{
 };
 
 /// What is to be taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UndoTarget {
     /// The last change of a feature that is in force, takes nothing back itself, and is more than a
     /// movement of its claim. So the same call again goes one change further back, at last to the
@@ -56,7 +58,7 @@ impl fmt::Display for UndoTarget {
 }
 
 /// What [`Undo`] did, or would do.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Undone {
     /// What is taken back, in this order. Never empty.
     pub steps: Vec<UndoneStep>,
@@ -66,7 +68,7 @@ pub struct Undone {
 }
 
 /// One event that is taken back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UndoneStep {
     /// Which one.
     pub event: EventId,
@@ -83,7 +85,7 @@ pub struct UndoneStep {
 }
 
 /// A change that was made together with one that is taken back, and stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// Which one.
     pub event: EventId,
@@ -146,8 +148,9 @@ impl LeftOut {
 const SETTLED: Fields = Fields::of(&[Field::Passes, Field::NeedsHumanInput]);
 
 /// Why nothing was taken back.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum UndoRefusal {
     /// There is no such feature, and the history knows none.
     #[error("feature {id} does not exist")]
@@ -386,7 +389,7 @@ impl Refusal for UndoRefusal {
 /// let undone = store.call(Undo { target }).unwrap();
 /// assert_eq!(undone.steps[0].effect, Effect::Removes, "before the pass, it was created");
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Undo {
     /// What to take back.
     pub target: UndoTarget,

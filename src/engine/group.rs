@@ -246,6 +246,7 @@ impl Engine {
     }
 
     fn commit(&mut self) -> Ended {
+        let began = Instant::now();
         let committed = match self.journal {
             JournalMode::Wal => self.execute("COMMIT"),
             JournalMode::Rollback => self.commit_beside_readers(),
@@ -253,11 +254,13 @@ impl Engine {
         match committed {
             Ok(()) => Ended::Committed,
             Err(fault) if is_busy(&fault) && !self.connection.is_autocommit() => {
-                let cause = self.storage_error(&fault);
-                self.abandon(cause)
+                let (path, waited) = (Arc::clone(self.path()), began.elapsed());
+                let holder = holder::of_read_lock(&self.location);
+                self.abandon(StorageError::Busy { path, waited, holder })
             }
-            // In a log, a transaction that does not fit has no end there: nobody will ever see it.
-            Err(fault) if is_full(&fault) && self.journal == JournalMode::Wal => {
+            // In a log, a transaction that does not fit has no end there; without a log, what was there
+            // before stays in the journal until all fits. Either way nobody will ever see it.
+            Err(fault) if is_full(&fault) => {
                 let cause = self.storage_error(&fault);
                 self.abandon(cause)
             }
@@ -289,7 +292,7 @@ impl Engine {
         for Ran { job, .. } in ran {
             let fault = match cause {
                 // Whoever was in the group has the same to do about it.
-                StorageError::DiskFull { .. } => cause.clone(),
+                StorageError::DiskFull { .. } | StorageError::Busy { .. } => cause.clone(),
                 _ => {
                     StorageError::GroupAborted { path: Arc::clone(path), cause: cause.to_string() }
                 }

@@ -1,4 +1,4 @@
-//! Who holds a write lock, and who has a file open, as far as the system tells. That somebody is
+//! Who holds a lock, and who has a file open, as far as the system tells. That somebody is
 //! named may stand in the way of something; that nobody is proves nothing.
 
 use super::{FileIdentity, Location};
@@ -8,6 +8,12 @@ use crate::error::LockHolder;
 #[cfg(target_os = "linux")]
 pub(super) fn of_write_lock(location: &Location) -> Option<LockHolder> {
     linux::of_write_lock(location)
+}
+
+/// A process that reads the database, in the way of whoever changes it without a log.
+#[cfg(target_os = "linux")]
+pub(super) fn of_read_lock(location: &Location) -> Option<LockHolder> {
+    linux::of_read_lock(location)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -26,6 +32,11 @@ pub(crate) fn with_open(_location: &Location) -> Vec<LockHolder> {
     Vec::new()
 }
 
+#[cfg(not(target_os = "linux"))]
+pub(super) fn of_read_lock(_location: &Location) -> Option<LockHolder> {
+    None
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::ffi::OsStr;
@@ -39,14 +50,19 @@ mod linux {
     /// that a writer locks where there is no log.
     const SHM_WRITE_BYTE: u64 = 120;
     const PENDING_AND_RESERVED: [u64; 2] = [0x4000_0000, 0x4000_0001];
+    /// The first of the bytes of the database file that every reader locks.
+    const SHARED_FIRST: u64 = 0x4000_0002;
     const COMMAND_CHARS: usize = 80;
+    /// The kinds of locks, as the kernel names them.
+    const READ: &str = "READ";
+    const WRITE: &str = "WRITE";
 
     pub(super) fn of_write_lock(location: &Location) -> Option<LockHolder> {
         let locks = kernel_text(Path::new("/proc/locks"))?;
         let shm = location.side_file("-shm");
-        let pid = writer(&locks, &shm, &[SHM_WRITE_BYTE])
-            .or_else(|| writer(&locks, location.path(), &PENDING_AND_RESERVED))?;
-        Some(described(pid))
+        let pid = other(&locks, WRITE, &shm, &[SHM_WRITE_BYTE])
+            .or_else(|| other(&locks, WRITE, location.path(), &PENDING_AND_RESERVED))?;
+        Some(describe(pid))
     }
 
     pub(super) fn with_open(location: &Location) -> Vec<LockHolder> {
@@ -61,7 +77,7 @@ mod linux {
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
             .filter(|pid| *pid != own && has_open(*pid, &name, &files))
-            .map(described)
+            .map(describe)
             .collect()
     }
 
@@ -77,27 +93,32 @@ mod linux {
         })
     }
 
-    fn described(pid: u32) -> LockHolder {
+    pub(super) fn of_read_lock(location: &Location) -> Option<LockHolder> {
+        let locks = kernel_text(Path::new("/proc/locks"))?;
+        other(&locks, READ, location.path(), &[SHARED_FIRST]).map(describe)
+    }
+
+    fn describe(pid: u32) -> LockHolder {
         LockHolder { pid, command: command(pid), stopped: is_stopped(pid) }
     }
 
-    /// The process whose exclusive lock covers one of the bytes of the file.
-    fn writer(locks: &str, file: &Path, bytes: &[u64]) -> Option<u32> {
+    /// Another process whose lock of this kind covers one of the bytes of the file.
+    fn other(locks: &str, kind: &str, file: &Path, bytes: &[u64]) -> Option<u32> {
         let inode = fs::metadata(file).ok()?.ino();
         let own = std::process::id();
-        locks.lines().filter_map(|line| held(line, inode, bytes)).find(|pid| *pid != own)
+        locks.lines().filter_map(|line| held(line, kind, inode, bytes)).find(|pid| *pid != own)
     }
 
     /// A line reads `1: POSIX ADVISORY WRITE pid major:minor:inode first last`. The inode alone is
     /// compared: file systems with subvolumes show other device numbers here than `stat` does.
-    fn held(line: &str, inode: u64, bytes: &[u64]) -> Option<u32> {
+    fn held(line: &str, kind: &str, inode: u64, bytes: &[u64]) -> Option<u32> {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, _, _, "WRITE", pid, file, first, last] = fields.as_slice() else { return None };
+        let [_, _, _, found, pid, file, first, last] = fields.as_slice() else { return None };
         let first: u64 = first.parse().ok()?;
         let last: u64 = if *last == "EOF" { u64::MAX } else { last.parse().ok()? };
         let same = file.rsplit(':').next()?.parse::<u64>().ok()? == inode;
         let covers = bytes.iter().any(|byte| (first..=last).contains(byte));
-        if same && covers { pid.parse().ok() } else { None }
+        if *found == kind && same && covers { pid.parse().ok() } else { None }
     }
 
     fn command(pid: u32) -> String {
@@ -124,16 +145,18 @@ mod linux {
         #[test]
         fn a_write_lock_on_the_byte_is_found() {
             let line = "4: POSIX  ADVISORY  WRITE 4711 fd:01:99 120 120";
-            assert_eq!(held(line, 99, &[120]), Some(4711));
-            assert_eq!(held(line, 98, &[120]), None);
-            assert_eq!(held(line, 99, &[121]), None);
+            assert_eq!(held(line, WRITE, 99, &[120]), Some(4711));
+            assert_eq!(held(line, WRITE, 98, &[120]), None);
+            assert_eq!(held(line, WRITE, 99, &[121]), None);
         }
 
         #[test]
         fn shared_locks_and_waiters_are_not_holders() {
-            assert_eq!(held("4: POSIX ADVISORY READ 4711 fd:01:99 120 120", 99, &[120]), None);
+            let reader = "4: POSIX ADVISORY READ 4711 fd:01:99 120 120";
+            assert_eq!(held(reader, WRITE, 99, &[120]), None);
+            assert_eq!(held(reader, READ, 99, &[120]), Some(4711));
             let waiter = "4: -> POSIX ADVISORY WRITE 4711 fd:01:99 120 120";
-            assert_eq!(held(waiter, 99, &[120]), None);
+            assert_eq!(held(waiter, WRITE, 99, &[120]), None);
         }
     }
 }

@@ -20,7 +20,7 @@ use super::{
     Engine, Expected, JournalMode, LOG_FRAMES, Location, Observer, data_version, fence, holder,
 };
 use crate::crash::crash_point;
-use crate::database::{Condition, Schema};
+use crate::database::{Condition, Journal, Schema};
 use crate::error::{OpenError, StorageError, is_busy};
 use crate::tx::{Circumstances, Read, Transaction, Tx, Write};
 use crate::types::Limits;
@@ -278,7 +278,7 @@ impl Opening<'_> {
     fn prepare(&self, schema: Schema, unsafe_place: bool) -> Result<Prepared, OpenError> {
         let condition = self.inspect(schema)?;
         self.pass_fence()?;
-        let journal = self.choose_journal(unsafe_place)?;
+        let journal = self.choose_journal(schema.journal, unsafe_place)?;
         let migrated = match condition {
             Condition::Current => false,
             _ => self.migrate(schema)?,
@@ -307,7 +307,7 @@ impl Opening<'_> {
             connection.execute_batch("BEGIN")?;
             let circumstances = Circumstances::now();
             let transaction = Transaction::begun_on(connection, &circumstances);
-            let condition = (schema.inspect)(&Tx::<Read>::new(transaction));
+            let condition = schema.inspect(&Tx::<Read>::new(transaction));
             connection.execute_batch("ROLLBACK")?;
             condition
         })?;
@@ -342,13 +342,19 @@ impl Opening<'_> {
     }
 
     /// Reads the mode first: a file that is in the right one already is not written to. A mode that
-    /// others chose is never taken back, since they may be using it.
-    fn choose_journal(&self, unsafe_place: bool) -> Result<JournalMode, OpenError> {
+    /// others chose is never taken back, since they may be using it, and where the kind leaves the
+    /// choice to others it is never changed at all.
+    fn choose_journal(
+        &self,
+        wanted: Journal,
+        unsafe_place: bool,
+    ) -> Result<JournalMode, OpenError> {
+        let log = wanted == Journal::Log && !unsafe_place;
         let mode = |connection: &Connection, sql| {
             connection.query_row(sql, [], |row| row.get::<_, String>(0))
         };
         let mut found = self.retry(|connection| mode(connection, "PRAGMA journal_mode"))?;
-        if found != "wal" && !unsafe_place {
+        if found != "wal" && log {
             found = self.retry(|connection| mode(connection, "PRAGMA journal_mode = WAL"))?;
         }
         let (journal, synchronous) = match found.as_str() {
@@ -361,7 +367,7 @@ impl Opening<'_> {
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))
         })?;
-        if settled == synchronous && (unsafe_place || journal == JournalMode::Wal) {
+        if settled == synchronous && (!log || journal == JournalMode::Wal) {
             return Ok(journal);
         }
         Err(OpenError::System {
@@ -379,11 +385,11 @@ impl Opening<'_> {
             let circumstances = Circumstances::now();
             let transaction = Transaction::begun_on(self.connection, &circumstances);
             let tx = Tx::<Write>::new(transaction);
-            let condition = (schema.inspect)(&tx.as_read()).map_err(|fault| self.fault(&fault))?;
+            let condition = schema.inspect(&tx.as_read()).map_err(|fault| self.fault(&fault))?;
             if self.accept(condition)? == Condition::Current {
                 return Ok(false);
             }
-            (schema.migrate)(&tx).map_err(|fault| self.fault(&fault))?;
+            schema.migrate(&tx).map_err(|fault| self.fault(&fault))?;
             Ok(true)
         };
         match migrate() {

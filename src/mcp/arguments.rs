@@ -243,6 +243,89 @@ impl Parameter for Text {
     }
 }
 
+/// A parameter that may be left out, or null.
+#[derive(Debug)]
+pub(super) struct Optional<P>(pub(super) P);
+
+impl<P: Parameter> Optional<P> {
+    /// Whether there is a value to be read.
+    fn is_given(&self, arguments: &mut Arguments) -> bool {
+        let name = self.0.name();
+        if arguments.0.get(name).is_some_and(Value::is_null) {
+            arguments.take(name);
+        }
+        arguments.0.contains_key(name)
+    }
+}
+
+impl Optional<Integer> {
+    pub(super) fn read(&self, arguments: &mut Arguments) -> Result<Option<i64>, BadArgument> {
+        self.is_given(arguments).then(|| self.0.read(arguments)).transpose()
+    }
+
+    pub(super) fn read_id(
+        &self,
+        arguments: &mut Arguments,
+    ) -> Result<Option<FeatureId>, BadArgument> {
+        Ok(self.read(arguments)?.map(FeatureId::from))
+    }
+}
+
+impl Optional<Text> {
+    pub(super) fn read(&self, arguments: &mut Arguments) -> Result<Option<String>, BadArgument> {
+        self.is_given(arguments).then(|| self.0.read(arguments)).transpose()
+    }
+}
+
+impl<P: Parameter> Parameter for Optional<P> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn required(&self) -> bool {
+        false
+    }
+
+    fn schema(&self) -> Value {
+        self.0.schema()
+    }
+}
+
+/// A yes or no.
+#[derive(Debug)]
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    pub(super) description: &'static str,
+    /// What a missing one means.
+    pub(super) default: bool,
+}
+
+impl Flag {
+    pub(super) fn read(&self, arguments: &mut Arguments) -> Result<bool, BadArgument> {
+        match arguments.take(self.name) {
+            None | Some(Value::Null) => Ok(self.default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(Value::String(text)) if text == "true" => Ok(true),
+            Some(Value::String(text)) if text == "false" => Ok(false),
+            Some(other) => Err(BadArgument::wrong(self.name, "true or false", &other)),
+        }
+    }
+}
+
+impl Parameter for Flag {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn required(&self) -> bool {
+        false
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "boolean", "description": self.description, "default": self.default})
+    }
+}
+
 /// An array.
 #[derive(Debug)]
 pub(super) struct List {

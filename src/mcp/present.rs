@@ -78,10 +78,24 @@ impl Trouble {
         Self::new(true, &error.to_string(), error.code(), error.retryable(), &[])
     }
 
+    /// The leases of claims could not be renewed, so none is taken.
+    pub(super) fn unrenewed(error: &std::io::Error) -> Self {
+        let error = format!(
+            "claims could not be kept alive: the system starts no thread ({error}); nothing was \
+             changed, try again"
+        );
+        Self::new(true, &error, "system", true, &[])
+    }
+
     /// More calls wait than the server keeps.
     pub(super) fn overloaded(limit: usize) -> Self {
         let error = format!("{limit} calls wait already; nothing was changed, try again");
         Self::new(true, &error, "too_many_calls", true, &[])
+    }
+
+    /// Arguments that are each in order, but not together.
+    pub(super) fn contradictory(error: &str) -> Self {
+        Self::new(true, error, "invalid_argument", false, &[])
     }
 
     pub(super) fn unknown_tool(name: &str) -> Self {

@@ -7,12 +7,17 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 
+use super::agent::Agent;
+use super::news::{News, Newsroom};
 use super::present::Trouble;
 use crate::{Command, Error, Features, OpenError, Store};
 
 /// How long the end of the program waits for an opening that has begun. Breaking it off harms
 /// nothing; it only leaves files that the next opening has to clean up.
 const OPENING_AT_THE_END: Duration = Duration::from_secs(2);
+
+/// Why claims end with the server, for the history.
+const GONE: &str = "the agent's server ended";
 
 /// An attempt to open the store: its outcome, once there is one. All calls that find it under way
 /// share the outcome.
@@ -22,6 +27,8 @@ type Opening = watch::Receiver<Option<Result<Store, OpenError>>>;
 #[derive(Debug)]
 pub(super) struct Project {
     folder: PathBuf,
+    agent: Agent,
+    newsroom: Newsroom,
     state: Mutex<State>,
 }
 
@@ -50,8 +57,13 @@ impl State {
 }
 
 impl Project {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, state: Mutex::default() }
+    pub(super) fn new(folder: PathBuf, agent: Agent) -> Self {
+        Self { folder, agent, newsroom: Newsroom::default(), state: Mutex::default() }
+    }
+
+    /// For whom the server works on the project.
+    pub(super) fn agent(&self) -> &Agent {
+        &self.agent
     }
 
     /// Begins to open the store, so that the first call finds it open.
@@ -65,6 +77,7 @@ impl Project {
         C: Command<Database = Features>,
     {
         let (store, generation) = self.store().await.map_err(|error| Trouble::unopened(&error))?;
+        self.agent.attach(&store, generation).await?;
         // Each call has a clone of its own: clones do not queue behind each other's writes.
         let answer = match store.try_submit(command) {
             Ok(reply) => reply.await,
@@ -81,6 +94,12 @@ impl Project {
                 Err(Trouble::fault(&fault))
             }
         }
+    }
+
+    /// Tells from now on when somebody has committed to the project's database.
+    pub(super) async fn news(&self) -> Result<News, Trouble> {
+        let (store, _) = self.store().await.map_err(|error| Trouble::unopened(&error))?;
+        Ok(self.newsroom.subscribe(&store).await)
     }
 
     async fn store(&self) -> Result<(Store, u64), OpenError> {
@@ -107,7 +126,8 @@ impl Project {
         }
     }
 
-    /// Closes the store: what was accepted is carried out, the log is copied back.
+    /// Closes the store: what was accepted is carried out, the agent's claims are given back, the log
+    /// is copied back.
     pub(super) async fn close(&self) {
         let State { opening, worn, .. } = std::mem::take(&mut *self.state.lock().await);
         let mut stores: Vec<Store> = worn.into_iter().collect();
@@ -117,7 +137,11 @@ impl Project {
                 stores.extend(outcome.iter().flatten().cloned());
             }
         }
+        let keeper = self.agent.retire().await;
         let closed = spawn_blocking(move || {
+            if let Some(keeper) = keeper {
+                keeper.release_all(GONE);
+            }
             for store in stores {
                 if let Some(fault) = store.close().fault {
                     tracing::warn!("closing {}: {fault}", store.path().display());

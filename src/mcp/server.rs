@@ -22,8 +22,9 @@ const INSTRUCTIONS: &str = "\
 The backlog of this project. To get work, call feature_claim_next, or pick an id from \
 feature_get_ready and call feature_claim_and_get; build it, check it, then call \
 feature_mark_passing. If you stop before it is done, call feature_clear_in_progress so that others \
-can take it. A result with the key `error` means that nothing was changed; where `retryable` is \
-true, the same call may work later.";
+can take it. feature_explain says why a feature cannot be taken. A result with the key `error` means \
+that nothing was changed; where `retryable` is true, the same call may work later. If a call brings \
+no answer at all, send it again with the same request_id: it is carried out once.";
 
 /// Calls that may be under way at once; whoever comes then is told to try again.
 const CALLS: usize = 1024;
@@ -42,10 +43,11 @@ impl Server {
         Self { project, calls: Semaphore::new(CALLS) }
     }
 
-    async fn call(&self, request: CallToolRequestParams) -> tools::Outcome {
+    async fn call(&self, request: CallToolRequestParams, client: Option<&str>) -> tools::Outcome {
         let name = &request.name;
         let tool = tools::find(name).ok_or_else(|| Trouble::unknown_tool(name))?;
         let _place = self.calls.try_acquire().map_err(|_| Trouble::overloaded(CALLS))?;
+        self.project.agent().introduce(client).await;
         let arguments = Arguments::new(request.arguments.unwrap_or_default());
         (tool.handler)(Call::new(arguments, Arc::clone(&self.project))).await
     }
@@ -80,13 +82,14 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let client = context.client_info().map(|client| client.name);
         tokio::select! {
             biased;
             // Leaving drops the call, which withdraws a command that has not started.
             () = context.ct.cancelled() => {
                 Err(ErrorData::internal_error("the call was withdrawn before it was done", None))
             }
-            outcome = self.call(request) => Ok(result(outcome).into()),
+            outcome = self.call(request, client.as_deref()) => Ok(result(outcome).into()),
         }
     }
 
@@ -113,8 +116,8 @@ fn described(tool: &tools::Tool) -> Tool {
     described.with_annotations(
         ToolAnnotations::with_title(tool.title)
             .read_only(tool.effect == Effect::Read)
-            .destructive(false)
-            .idempotent(tool.effect != Effect::Write)
+            .destructive(tool.effect == Effect::Destroy)
+            .idempotent(matches!(tool.effect, Effect::Read | Effect::WriteOnce))
             .open_world(false),
     )
 }

@@ -4,8 +4,10 @@
 mod claiming;
 mod creating;
 mod dependencies;
+mod history;
 mod humans;
 mod looking;
+mod signing;
 mod verdicts;
 
 use std::pin::Pin;
@@ -16,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Arguments, Integer, Parameter};
 use super::present::{Answer, Trouble};
 use super::project::Project;
-use crate::{Command, Features};
+use crate::{Command, Features, Read};
 
 /// What became of a call.
 pub(super) type Outcome = Result<Answer, Trouble>;
@@ -34,7 +36,7 @@ pub(super) struct Tool {
     pub(super) handler: fn(Call) -> Pin<Box<dyn Future<Output = Outcome> + Send>>,
 }
 
-/// What a call changes. No tool deletes anything, and none reaches beyond the project.
+/// What a call changes. No tool reaches beyond the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing. Clients may run such calls in parallel and without asking.
@@ -43,6 +45,8 @@ pub(super) enum Effect {
     WriteOnce,
     /// Each call changes something.
     Write,
+    /// As `Write`, and what is there may be lost for those who do not look into the history.
+    Destroy,
 }
 
 const GROUPS: &[&[Tool]] = &[
@@ -52,6 +56,7 @@ const GROUPS: &[&[Tool]] = &[
     creating::TOOLS,
     dependencies::TOOLS,
     humans::TOOLS,
+    history::TOOLS,
 ];
 
 /// All tools, always in the same order.
@@ -75,9 +80,10 @@ impl Call {
         Self { arguments, project }
     }
 
-    async fn run<C>(&self, command: C) -> Result<C::Output, Trouble>
+    /// Runs a command that only looks.
+    async fn look<C>(&self, command: C) -> Result<C::Output, Trouble>
     where
-        C: Command<Database = Features>,
+        C: Command<Database = Features, Access = Read>,
     {
         self.project.run(command).await
     }

@@ -151,14 +151,17 @@ impl LeaseKeeper {
     }
 
     /// Gives every claim back, with the reason for the history; what cannot be given back now ends
-    /// with the process.
+    /// with the process. Waits as long as one command does, however many claims there are.
     pub fn release_all(&self, reason: &str) {
-        let store = self.shared.state.lock().store.clone();
-        for (id, token) in self.tokens() {
+        let Some(store) = self.shared.state.lock().store.clone() else { return };
+        let release = |(id, token)| {
             let release = ClearInProgress { id }.under(token).because(reason);
-            if let Some(store) = &store
-                && let Err(fault) = store.call(self.sign(release))
-            {
+            (id, store.submit(self.sign(release)))
+        };
+        // Handed in before the first is waited for, they share transactions.
+        let releases: Vec<_> = self.tokens().into_iter().map(release).collect();
+        for (id, reply) in releases {
+            if let Err(fault) = reply.map_err(Error::from).and_then(Reply::wait) {
                 tracing::warn!(feature = %id, %fault, "a claim was not given back");
             }
             self.forget(id);

@@ -8,7 +8,7 @@ use super::Store;
 use super::layout::{Migration, finish_interrupted};
 use crate::command::ImportBacklog;
 use crate::crash::crash_point;
-use crate::database::Features;
+use crate::database::{Database, Features};
 use crate::engine::{Absent, OpenOptions};
 use crate::error::{Error, OpenError, StorageError};
 use crate::project::{ProjectFile, ProjectLayout};
@@ -67,14 +67,28 @@ impl Store<Features> {
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
         let layout = ProjectLayout::create(folder.as_ref())?;
-        let (finished_migration, layout_problem) = finish_interrupted(&layout, options);
-        let mut store = Self::open_where_it_lies(&layout, options)?;
-        let mut opening = Opening { finished_migration, layout_problem, ..store.opening().clone() };
+        let mut store = Self::open_in_project(&layout, ProjectFile::FeaturesDb, options)?;
         let legacy = layout.legacy_backlog();
         if legacy.is_file() {
-            (opening.imported, opening.backlog_problem) = store.import_legacy(&legacy)?;
+            let (imported, backlog_problem) = store.import_legacy(&legacy)?;
+            let opening = store.opening().clone();
+            store.opening = Arc::new(Opening { imported, backlog_problem, ..opening });
         }
-        store.opening = Arc::new(opening);
+        Ok(store)
+    }
+}
+
+impl<D: Database> Store<D> {
+    /// Opens one of the project's databases, after finishing a move that was cut short.
+    pub(super) fn open_in_project(
+        layout: &ProjectLayout,
+        file: ProjectFile,
+        options: &OpenOptions,
+    ) -> Result<Self, OpenError> {
+        let (finished_migration, layout_problem) = finish_interrupted(layout, options);
+        let mut store = Self::open_where_it_lies(layout, file, options)?;
+        let opening = store.opening().clone();
+        store.opening = Arc::new(Opening { finished_migration, layout_problem, ..opening });
         Ok(store)
     }
 
@@ -83,16 +97,17 @@ impl Store<Features> {
     /// has it open by then keeps others from moving it.
     fn open_where_it_lies(
         layout: &ProjectLayout,
+        file: ProjectFile,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
-        let mut path = layout.prepare_features_db()?;
+        let mut path = layout.prepare(file)?;
         let mut attempts = 0..MOVES_WHILE_OPENING;
         loop {
-            let new = path == layout.current(ProjectFile::FeaturesDb);
+            let new = path == layout.current(file);
             let absent = if new { Absent::Create } else { Absent::Refuse };
             crash_point("open.chosen");
             let opened = Self::open_at(&path, absent, options);
-            let found = layout.prepare_features_db()?;
+            let found = layout.prepare(file)?;
             let settled = match &opened {
                 Ok(store) => found.canonicalize().is_ok_and(|found| found == store.path()),
                 Err(OpenError::Storage(StorageError::Moved { .. })) => false,
@@ -107,7 +122,9 @@ impl Store<Features> {
             path = found;
         }
     }
+}
 
+impl Store<Features> {
     /// Imports the list unless there are features, then renames it. The check and the import are
     /// one transaction, so of many processes one imports; a crash between import and renaming
     /// leaves a list that is not imported again.
@@ -152,7 +169,7 @@ impl Store<Features> {
 impl Store<Features> {
     /// Whether the path leads to the database or to the memory its users share. Reading either
     /// would drop the engine's locks.
-    fn is_own_file(&self, path: &Path) -> bool {
+    pub(super) fn is_own_file(&self, path: &Path) -> bool {
         let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
         let mut shared_memory = self.path().as_os_str().to_owned();
         shared_memory.push("-shm");

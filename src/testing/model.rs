@@ -9,7 +9,8 @@ mod human_input;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ClaimRecord, Event, EventId, EventKind, Feature, FeatureId, FenceToken, Field, Policy, Stored,
+    ClaimRecord, Event, EventId, EventKind, Feature, FeatureFindings, FeatureId, FenceToken, Field,
+    Policy, Snapshot, Stored, Testable,
 };
 
 use super::call::{Call, Token, World};
@@ -161,8 +162,13 @@ impl Model {
             Op::GetReady { limit } => Answer::Ready(self.ready(world, *limit)),
             Op::GetBlocked { limit } => Answer::Blocked(schedule::blocked(all, *limit)),
             Op::GetGraph => Answer::Graph(schedule::graph(&self.worked_on(world))),
-            Op::CheckFeatures => Answer::Findings(schedule::findings(all, &self.rows)),
+            Op::CheckFeatures => Answer::Findings(Box::new(FeatureFindings {
+                records: Some(self.record_findings(world)),
+                ..schedule::findings(all, &self.rows)
+            })),
+            Op::GetSnapshot => Answer::Snapshot(self.snapshot(world)),
             Op::GetClaims => Answer::Claims(self.standing_claims(world)),
+            Op::GetBudgets => Answer::Budgets(self.budgets(world)),
             Op::GetAttempts { feature, limit } => Answer::Attempts(self.attempts(*feature, *limit)),
             Op::GetPolicy => Answer::Policy(self.policy),
             Op::GetChanges { since, limit } => match self.changes(*since, *limit) {
@@ -189,6 +195,7 @@ impl Model {
     fn write(&mut self, op: &Op) -> Verdict {
         match op {
             Op::ClaimNext => Ok(Answer::Next(self.claim_next())),
+            Op::ClaimBatch { max, others } => Ok(Answer::Batch(self.claim_batch(*max, *others))),
             Op::ClaimFeature(id) => self.claim_feature(*id),
             Op::MarkInProgress(id) => self.mark_in_progress(*id),
             Op::ClearInProgress(id) => self.clear_in_progress(*id),
@@ -269,6 +276,32 @@ impl Model {
         self.failures.remove(&id);
         self.floor = self.floor.max(id.get());
         self.rows.remove(&id)
+    }
+
+    fn snapshot(&self, world: &World) -> Snapshot {
+        let all = self.worked_on(world);
+        let exhausted = self.exhausted(world);
+        let count = |is: &dyn Fn(&Feature) -> bool| all.values().filter(|f| is(f)).count();
+        let waits_for = |other: FeatureId| {
+            let ids = all.values().flat_map(|feature| &feature.dependencies);
+            ids.filter(|id| **id == other).count()
+        };
+        let testable = |feature: &Feature| Testable {
+            id: feature.id,
+            dependents: waits_for(feature.id),
+            dependencies: feature.dependencies.len(),
+        };
+        Snapshot {
+            last_event: self.events.last().map_or(EventId::START, |event| event.id),
+            total: all.len(),
+            passing: count(&|feature| feature.passes),
+            ready: self.ready(world, usize::MAX).features.iter().map(|f| f.id).collect(),
+            in_progress: count(&|feature| !feature.passes && feature.in_progress),
+            waiting_for_human: count(&|feature| !feature.passes && feature.needs_human_input),
+            blocked: schedule::blocked(&all, 0).total,
+            exhausted: count(&|feature| !feature.passes && exhausted.contains(&feature.id)),
+            testable: all.values().filter(|f| f.passes && !f.in_progress).map(testable).collect(),
+        }
     }
 
     /// The features by whether somebody works on them: not by flags alone.

@@ -1,17 +1,17 @@
 //! The commands on features as plain data.
 
 use crate::{
-    AddDependency, AnswerHumanInput, Blocked, Board, CheckFeatures, Claim, ClaimFeature, ClaimNext,
-    ClaimRecord, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature, CreateFeatures,
-    CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList, Error, Event, EventId, Feature,
-    FeatureChanges, FeatureFindings, FeatureId, FeatureSummary, FenceToken, GetAttempts,
-    GetBlocked, GetBoard, GetChanges, GetClaims, GetFeature, GetGraph, GetLog, GetPolicy, GetReady,
-    GetStats, GetSummary, Graph, Holder, HumanInputAnswer, HumanInputRequest, ImportBacklog,
-    ListFeatures, MarkFailing, MarkInProgress, MarkPassing, NewFeature, PassedFeature,
-    PlannedFeature, Policy, Ready, RecoverClaims, RecoveredClaim, Refusal, RemoveDependency,
-    RenewClaims, RenewedClaims, RequestHumanInput, RetryFeature, Revision, SetDependencies,
-    SetPolicy, SkipFeature, SkippedFeature, StandingClaim, Stats, StorageError, Store, Timestamp,
-    UpdateFeature,
+    AddDependency, AnswerHumanInput, Blocked, Board, Budget, CheckFeatures, Claim, ClaimBatch,
+    ClaimFeature, ClaimNext, ClaimRecord, ClaimedFeature, ClaimedNext, ClearInProgress,
+    CreateFeature, CreateFeatures, CreatedFeatures, DeleteFeature, DeletedFeature, DependencyList,
+    Error, Event, EventId, Feature, FeatureChanges, FeatureFindings, FeatureId, FeatureSummary,
+    FenceToken, GetAttempts, GetBlocked, GetBoard, GetBudgets, GetChanges, GetClaims, GetFeature,
+    GetGraph, GetLog, GetPolicy, GetReady, GetSnapshot, GetStats, GetSummary, Graph, Holder,
+    HumanInputAnswer, HumanInputRequest, ImportBacklog, ListFeatures, MarkFailing, MarkInProgress,
+    MarkPassing, NewFeature, PassedFeature, PlannedFeature, Policy, Ready, RecoverClaims,
+    RecoveredClaim, Refusal, RemoveDependency, RenewClaims, RenewedClaims, RequestHumanInput,
+    RetryFeature, Revision, SetDependencies, SetPolicy, SkipFeature, SkippedFeature, Snapshot,
+    StandingClaim, Stats, StorageError, Store, Timestamp, UpdateFeature,
 };
 
 use super::call::{Call, Desk, World, told};
@@ -51,13 +51,16 @@ pub enum Op {
     GetBlocked { limit: usize },
     GetGraph,
     CheckFeatures,
+    GetSnapshot,
     GetClaims,
+    GetBudgets,
     GetAttempts { feature: Option<i64>, limit: usize },
     GetPolicy,
     GetChanges { since: i64, limit: usize },
     GetLog { feature: Option<i64>, session: Option<String>, before: Option<i64>, limit: usize },
     ClaimFeature(i64),
     ClaimNext,
+    ClaimBatch { max: usize, others: usize },
     MarkInProgress(i64),
     ClearInProgress(i64),
     MarkPassing(i64),
@@ -102,10 +105,12 @@ pub enum Answer {
     Ready(Ready),
     Blocked(Blocked),
     Graph(Graph),
-    Findings(FeatureFindings),
+    Findings(Box<FeatureFindings>),
+    Snapshot(Snapshot),
     Claim(Box<Claim>),
     Claimed(Box<ClaimedFeature>),
     Next(ClaimedNext),
+    Batch(Vec<ClaimedFeature>),
     Passed(PassedFeature),
     Skipped(SkippedFeature),
     Created(CreatedFeatures),
@@ -114,6 +119,7 @@ pub enum Answer {
     Name(String),
     Imported(usize),
     Claims(Vec<StandingClaim>),
+    Budgets(Vec<Budget>),
     Attempts(Vec<ClaimRecord>),
     Renewed(RenewedClaims),
     Recovered(Vec<RecoveredClaim>),
@@ -172,8 +178,10 @@ impl Op {
                 told_as(store.call(GetBlocked { limit: *limit }), Answer::Blocked)
             }
             Self::GetGraph => told_as(store.call(GetGraph), Answer::Graph),
-            Self::CheckFeatures => told_as(store.call(CheckFeatures), Answer::Findings),
+            Self::CheckFeatures => told_as(store.call(CheckFeatures), findings),
+            Self::GetSnapshot => told_as(store.call(GetSnapshot), Answer::Snapshot),
             Self::GetClaims => told_as(store.call(GetClaims), claims),
+            Self::GetBudgets => told_as(store.call(GetBudgets), Answer::Budgets),
             Self::GetAttempts { feature, limit } => {
                 let command = GetAttempts { feature: feature.map(id), limit: *limit };
                 told_as(store.call(command), attempts)
@@ -200,6 +208,9 @@ impl Op {
         match self {
             Self::ClaimFeature(of) => told_as(store.call(ClaimFeature { id: id(*of) }), claim),
             Self::ClaimNext => told_as(store.call(ClaimNext), Answer::Next),
+            Self::ClaimBatch { max, others } => {
+                told_as(store.call(ClaimBatch { max: *max, others: *others }), Answer::Batch)
+            }
             Self::MarkInProgress(of) => {
                 told_as(store.call(MarkInProgress { id: id(*of) }), claimed)
             }
@@ -385,6 +396,10 @@ fn claims(claims: Vec<StandingClaim>) -> Answer {
 
 fn attempts(attempts: Vec<ClaimRecord>) -> Answer {
     Answer::Attempts(attempts.into_iter().map(record).collect())
+}
+
+fn findings(findings: FeatureFindings) -> Answer {
+    Answer::Findings(Box::new(findings))
 }
 
 fn recovered(claims: Vec<RecoveredClaim>) -> Answer {

@@ -53,6 +53,39 @@ pub(super) fn ready(all: &Table, exhausted: &BTreeSet<FeatureId>, limit: usize) 
     Ready { features: ready.into_iter().take(limit).cloned().collect(), total }
 }
 
+/// The first of `ready`; those that wait for nothing else than what is in the batch, and for
+/// something in it; ready ones of its category, but for `others`.
+pub(super) fn batch(
+    all: &Table,
+    ready: &[Feature],
+    exhausted: &BTreeSet<FeatureId>,
+    max: usize,
+    others: usize,
+) -> Vec<Feature> {
+    let Some(first) = ready.first().filter(|_| max > 0) else { return Vec::new() };
+    let score = scores(all);
+    let mut batch = vec![first.clone()];
+    while batch.len() < max {
+        let is_in = |id: &FeatureId| batch.iter().any(|feature| feature.id == *id);
+        let mut followers: Vec<&Feature> = all
+            .values()
+            .filter(|f| !f.passes && !f.in_progress && !f.needs_human_input && !is_in(&f.id))
+            .filter(|f| !exhausted.contains(&f.id) && !unmet(all, f).is_empty())
+            .filter(|f| unmet(all, f).iter().all(is_in))
+            .collect();
+        followers.sort_by_key(|feature| (feature.priority, feature.id));
+        let of = |feature: &Feature| score.get(&feature.id).copied().unwrap_or(0.0);
+        followers.sort_by(|a, b| of(b).total_cmp(&of(a)));
+        let Some(next) = followers.first() else { break };
+        batch.push((*next).clone());
+    }
+    let spare = ready.len().saturating_sub(others + 1);
+    let alike = ready.iter().skip(1).filter(|feature| feature.category == first.category);
+    let room = max - batch.len();
+    batch.extend(alike.take(spare).take(room).cloned());
+    batch
+}
+
 pub(super) fn blocked(all: &Table, limit: usize) -> Blocked {
     let blocked: Vec<BlockedFeature> = all
         .values()
@@ -140,6 +173,7 @@ pub(super) fn findings(all: &Table, rows: &BTreeMap<FeatureId, Row>) -> FeatureF
         null_flags: rows.iter().filter(|(_, row)| has_null(row)).map(|(id, _)| *id).collect(),
         in_progress: of(|feature| feature.in_progress),
         waiting_for_human: of(|feature| feature.needs_human_input),
+        records: None,
     }
 }
 

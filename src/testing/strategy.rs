@@ -65,6 +65,7 @@ fn on_one() -> BoxedStrategy<Op> {
     prop_oneof![
         4 => id().prop_map(Op::ClaimFeature),
         3 => Just(Op::ClaimNext),
+        2 => (0..5_usize, 0..4_usize).prop_map(|(max, others)| Op::ClaimBatch { max, others }),
         3 => id().prop_map(Op::MarkInProgress),
         2 => id().prop_map(Op::ClearInProgress),
         4 => id().prop_map(Op::MarkPassing),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::host::{self, Fate};
-use crate::types::{Moment, ProcessIdentity};
+use crate::types::{LocalTime, Moment, ProcessIdentity};
 
 /// The time, and which processes live.
 ///
@@ -33,6 +33,12 @@ impl Circumstances {
     #[must_use]
     pub fn moment(&self) -> &Moment {
         &self.moment
+    }
+
+    /// What a clock in the machine's own time zone shows; one in UTC, where a test tells the time.
+    pub(crate) fn local_time(&self) -> LocalTime {
+        let now = self.moment.wall;
+        if self.told_dead.is_some() { now.to_utc() } else { now.to_local() }
     }
 
     /// Whether a process is proven dead.

@@ -121,17 +121,30 @@ impl<A: Access> Tx<'_, A> {
         )
     }
 
-    /// Failed attempts by feature, where there are any.
+    /// Failed attempts by feature, where there are any: those that are written down, and the claims
+    /// that are over though nobody has written it down.
     pub(crate) fn failures(&self) -> rusqlite::Result<BTreeMap<FeatureId, u32>> {
-        let failures =
+        self.failures_with(&self.lapsed_claims()?)
+    }
+
+    fn failures_with(
+        &self,
+        lapsed: &[(ClaimRecord, AttemptOutcome)],
+    ) -> rusqlite::Result<BTreeMap<FeatureId, u32>> {
+        let written =
             self.all("SELECT feature_id, failures FROM autoforge_budgets", [], |row| {
                 let count = u32::try_from(row.integer(1, 0)?.max(0)).unwrap_or(u32::MAX);
                 Ok((FeatureId::from(row.integer(0, 0)?), count))
             })?;
-        Ok(failures.into_iter().collect())
+        let mut failures: BTreeMap<FeatureId, u32> = written.into_iter().collect();
+        for (claim, _) in lapsed {
+            let count = failures.entry(claim.feature).or_default();
+            *count = count.saturating_add(1);
+        }
+        Ok(failures)
     }
 
-    /// Failed attempts of one feature.
+    /// Failed attempts of one feature that are written down.
     pub(crate) fn failures_of(&self, id: FeatureId) -> rusqlite::Result<u32> {
         let failures = self.first(
             "SELECT failures FROM autoforge_budgets WHERE feature_id = ?1",
@@ -144,16 +157,11 @@ impl<A: Access> Tx<'_, A> {
     /// Which features nobody works on though their flag says so, and which have used up their
     /// attempts: what [`Tx::dependency_graph`] has to know of claims.
     pub(super) fn claim_marks(&self) -> rusqlite::Result<ClaimMarks> {
-        let lapsed: BTreeSet<FeatureId> =
-            self.lapsed_claims()?.into_iter().map(|(claim, _)| claim.feature).collect();
-        let mut failures = self.failures()?;
-        for id in &lapsed {
-            let count = failures.entry(*id).or_default();
-            *count = count.saturating_add(1);
-        }
-        let limit = self.policy()?.attempts;
-        let is_used_up = |count: u32| limit.is_some_and(|limit| count >= limit);
-        failures.retain(|_, count| is_used_up(*count));
+        let lapsed = self.lapsed_claims()?;
+        let mut failures = self.failures_with(&lapsed)?;
+        let policy = self.policy()?;
+        failures.retain(|_, count| policy.is_used_up(*count));
+        let lapsed = lapsed.into_iter().map(|(claim, _)| claim.feature).collect();
         Ok(ClaimMarks { lapsed, exhausted: failures.into_keys().collect() })
     }
 }

@@ -3,6 +3,8 @@
 //! Invariant: every statement of ours that touches a row of `features` is in this file, so no change
 //! of ours is missing in the history.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::{ToSql, ToSqlOutput, Value as Sql, ValueRef};
 use rusqlite::{Row, params_from_iter};
 
@@ -68,7 +70,7 @@ impl ToSql for Stored {
     }
 }
 
-fn stored(row: &Row<'_>, column: usize) -> rusqlite::Result<Stored> {
+pub(super) fn stored(row: &Row<'_>, column: usize) -> rusqlite::Result<Stored> {
     Ok(match row.get_ref(column)? {
         ValueRef::Null => Stored::Null,
         ValueRef::Integer(number) => Stored::Integer(number),
@@ -203,13 +205,62 @@ impl<A: Access> Tx<'_, A> {
         Ok(Some((EventId::from(first), EventId::from(last))))
     }
 
-    /// The last event that ever was, kept or not.
-    pub(crate) fn last_event(&self) -> rusqlite::Result<EventId> {
-        let last = self.first(
-            "SELECT seq FROM sqlite_sequence WHERE name = 'autoforge_events'",
+    /// How many events are not there between the first and the last one that are kept.
+    pub(crate) fn missing_events(&self) -> rusqlite::Result<u64> {
+        let missing = self.first(
+            "SELECT max(id) - min(id) + 1 - count(*) FROM autoforge_events",
             [],
             |row| row.integer(0, 0),
         )?;
+        Ok(u64::try_from(missing.unwrap_or(0)).unwrap_or(0))
+    }
+
+    /// The features that are not as the history says, as far as it goes back, by id: a column holds
+    /// something else than the last event that changed it left, or the row came or went unseen.
+    pub(crate) fn unseen_changes(&self) -> rusqlite::Result<Vec<FeatureId>> {
+        let id = |row: &Row<'_>| Ok(FeatureId::from(row.integer(0, 0)?));
+        let appearances = [EventKind::Created, EventKind::Imported, EventKind::Restored];
+        let vanished = self.all(
+            "SELECT feature_id FROM (
+                 SELECT feature_id, kind, max(id) FROM autoforge_events
+                 WHERE kind IN (?1, ?2, ?3, 'deleted', 'withdrawn') GROUP BY feature_id)
+             WHERE kind IN (?1, ?2, ?3) AND feature_id NOT IN (SELECT id FROM features)",
+            appearances.map(EventKind::as_str),
+            id,
+        )?;
+        let mut found: BTreeSet<FeatureId> = vanished.into_iter().collect();
+        for field in Field::ALL {
+            let sql = format!(
+                "SELECT feature.id FROM (
+                     SELECT feature_id, max(id) AS id FROM autoforge_events
+                     WHERE fields & ?1 <> 0 GROUP BY feature_id) AS last
+                 JOIN autoforge_events AS event ON event.id = last.id
+                 JOIN features AS feature ON feature.id = last.feature_id
+                 WHERE event.new_{field} IS NOT feature.{field}"
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            for feature in statement.query_map([Fields::of(&[field]).bits()], id)? {
+                found.insert(feature?);
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// Whether the file has claims and history, which older releases did not give it.
+    pub(crate) fn has_records(&self) -> rusqlite::Result<bool> {
+        let tables = self.first(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN
+                 ('autoforge_store', 'autoforge_claims', 'autoforge_budgets', 'autoforge_events')",
+            [],
+            |row| row.integer(0, 0),
+        )?;
+        Ok(tables == Some(4))
+    }
+
+    /// The last event that ever was; it is always kept.
+    pub(crate) fn last_event(&self) -> rusqlite::Result<EventId> {
+        let last =
+            self.first("SELECT max(id) FROM autoforge_events", [], |row| row.integer(0, 0))?;
         Ok(EventId::from(last.unwrap_or(0)))
     }
 }

@@ -90,6 +90,13 @@ impl<A: Access> Tx<'_, A> {
         Ok(DependencyGraph::new(nodes))
     }
 
+    /// The category of each feature.
+    pub(crate) fn categories(&self) -> rusqlite::Result<Vec<(FeatureId, String)>> {
+        self.all("SELECT id, category FROM features", [], |row| {
+            Ok((FeatureId::from(row.integer(0, 0)?), row.text(1)?))
+        })
+    }
+
     /// The highest priority in the table; 0 where there is no feature.
     pub(crate) fn highest_priority(&self) -> rusqlite::Result<i64> {
         let highest =

@@ -149,6 +149,20 @@ impl Lease {
     pub fn is_over(&self, now: &Moment) -> bool {
         now.since(&self.renewed) >= self.length
     }
+
+    /// How much of it is left at `now`; zero once it has run out.
+    ///
+    /// ```
+    /// use autoforge_store::{Lease, Moment};
+    /// use std::time::Duration;
+    /// let now = Moment::now();
+    /// let lease = Lease { length: Duration::from_secs(90), renewed: now.clone() };
+    /// assert_eq!(lease.left(&now), Duration::from_secs(90));
+    /// ```
+    #[must_use]
+    pub fn left(&self, now: &Moment) -> Duration {
+        self.length.saturating_sub(now.since(&self.renewed))
+    }
 }
 
 /// One claim on a feature, and the attempt that it is: it stands until it has an end.

@@ -14,7 +14,9 @@ use super::{FeatureId, FenceToken, Timestamp};
 /// use autoforge_store::EventId;
 /// assert!(EventId::START < EventId::from(1));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct EventId(i64);
 
 impl EventId {
@@ -125,7 +127,8 @@ named_enum! {
 }
 
 /// What an event did to the row of its feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// There was none before.
     Creates,
@@ -261,13 +264,15 @@ impl Fields {
 }
 
 /// A value exactly as a column holds it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stored {
     /// NULL.
     Null,
     /// A whole number; booleans are 0 and 1.
     Integer(i64),
     /// A floating-point number.
+    #[serde(with = "bits")]
     Real(f64),
     /// Text.
     Text(String),
@@ -311,8 +316,22 @@ impl Stored {
     }
 }
 
+/// A floating-point number by its bits: JSON has no infinity, and a column may hold one.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands in")]
+    pub(super) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(number.to_bits())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
+}
+
 /// What an event changed in one column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Which column.
     pub field: Field,

@@ -4,6 +4,7 @@
 //! exist, repetitions, features that wait for themselves, and cycles. Every walk is a loop over an
 //! explicit stack or queue: chains of any length are fine.
 
+mod batch;
 mod obstacle;
 
 use std::collections::VecDeque;
@@ -148,12 +149,7 @@ impl DependencyGraph {
             .zip(&self.nodes)
             .filter(|(_, node)| self.obstacles_of(node).next().is_none())
             .collect();
-        ready.sort_by(|(a_score, a), (b_score, b)| {
-            b_score
-                .total_cmp(a_score)
-                .then_with(|| a.priority.cmp(&b.priority))
-                .then_with(|| a.id.cmp(&b.id))
-        });
+        ready.sort_by(batch::in_order);
         ready.into_iter().map(|(_, node)| node.id).collect()
     }
 

@@ -31,10 +31,30 @@ impl Limits {
     pub const FIELDS: usize = 256;
     /// Bytes of the fields of one request, or of one answer, as JSON.
     pub const FIELDS_BYTES: usize = 1 << 20;
+    /// Characters (Unicode scalar values) of the reason that an agent gives for what it does.
+    pub const REASON_CHARS: usize = 1_000;
     /// Characters (Unicode scalar values) of a request id.
     pub const REQUEST_ID_CHARS: usize = 200;
     /// Bytes of an answer, as JSON, that is kept for a repetition of its request.
     pub const ANSWER_BYTES: usize = 63 << 20;
+    /// Characters of a project's name.
+    pub const PROJECT_NAME_CHARS: usize = 50;
+    /// Bytes of one message in a conversation.
+    pub const MESSAGE_BYTES: usize = 4 << 20;
+    /// Characters (Unicode scalar values) of a conversation's title.
+    pub const TITLE_CHARS: usize = 200;
+    /// Characters (Unicode scalar values) of the project that a conversation is about.
+    pub const CONVERSATION_PROJECT_CHARS: usize = 100;
+    /// Bytes of a registered project's path.
+    pub const PROJECT_PATH_BYTES: usize = 4096;
+    /// Characters (Unicode scalar values) of a setting's key.
+    pub const SETTING_KEY_CHARS: usize = 50;
+    /// Characters (Unicode scalar values) of a setting's value.
+    pub const SETTING_VALUE_CHARS: usize = 500;
+    /// Schedules of one project.
+    pub const SCHEDULES: usize = 50;
+    /// Characters (Unicode scalar values) of a model's name.
+    pub const MODEL_CHARS: usize = 50;
     /// Bytes of one row, or of one value in it, that `SQLite` may handle.
     pub const ROW_BYTES: i32 = 64 << 20;
 }

@@ -27,6 +27,13 @@ pub struct Policy {
     pub answers_for: Duration,
 }
 
+impl Policy {
+    /// Whether a feature that has failed so often has used up its attempts.
+    pub(crate) fn is_used_up(&self, failures: u32) -> bool {
+        self.attempts.is_some_and(|limit| failures >= limit)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {

@@ -1,11 +1,18 @@
 //! The command line as its users meet it: arguments, stdout, stderr, exit code.
 #![cfg(test)]
 
+mod claims;
+mod conversations;
 mod features;
 mod files;
+mod history;
 mod layout;
+mod progress;
 mod projects;
 mod questions;
+mod registry;
+mod schedules;
+mod watch;
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -61,6 +68,8 @@ fn command(folder: &Path) -> Command {
     command
         .current_dir(folder)
         .env_remove("PROJECT_DIR")
+        .env_remove("AUTOFORGE_AGENT")
+        .env_remove("AUTOFORGE_SESSION")
         .env_remove("RUST_LOG")
         .env_remove("CLICOLOR_FORCE")
         .stdin(Stdio::null());
@@ -152,6 +161,19 @@ impl Project {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// The project's store, as another process would have it.
+    fn store(&self) -> autoforge_store::Store {
+        autoforge_store::Store::open_project(self.path()).unwrap()
+    }
+
+    /// A connection as another program would have it.
+    fn foreign(&self) -> rusqlite::Connection {
+        let foreign =
+            rusqlite::Connection::open(self.path().join(".autoforge/features.db")).unwrap();
+        foreign.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+        foreign
     }
 
     fn write(&self, name: &str, text: &str) {

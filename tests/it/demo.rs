@@ -1,7 +1,6 @@
 //! The demonstration shows what it promises, and leaves nothing running.
 #![cfg(test)]
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 use autoforge_store::{ListFeatures, Store};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+use crate::support::processes_of;
 
 fn demo(project: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoforge-store"));
@@ -21,22 +22,6 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The processes that have the project's folder on their command line or in their environment.
-fn processes_of(project: &Path) -> Vec<String> {
-    let name = project.to_str().unwrap();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        for file in ["cmdline", "environ"] {
-            #[expect(clippy::disallowed_methods, reason = "a file of the kernel")]
-            let text = fs::read(entry.path().join(file)).unwrap_or_default();
-            if String::from_utf8_lossy(&text).contains(name) {
-                found.push(format!("{}: {}", file, entry.path().display()));
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn everything_holds_with_few_features() {
     let dir = tempfile::tempdir().unwrap();
@@ -44,19 +29,18 @@ fn everything_holds_with_few_features() {
     let text = stdout(&output);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("Everything held."), "{text}");
-    assert!(text.contains("workers killed: 1"), "{text}");
 }
 
 #[test]
 fn the_verdict_as_json_agrees_with_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let options = ["--features", "10", "--workers", "2", "--seed", "7", "--json"];
+    let options = ["--features", "10", "--workers", "2", "--json"];
     let output = demo(dir.path(), &options).output().unwrap();
     let envelope: Value = serde_json::from_slice(&output.stdout).unwrap();
     let data = &envelope["data"];
     assert_eq!((&envelope["schema_version"], &data["holds"]), (&1.into(), &true.into()));
-    assert_eq!((&data["features"], &data["seed"]), (&10.into(), &7.into()));
-    assert_eq!(data["kills"], 1, "{envelope}");
+    assert_eq!(data["features"], 10);
+    assert!(data["killed"].is_string(), "{envelope}");
     let checks = data["checks"].as_array().unwrap();
     assert!(checks.len() >= 8 && checks.iter().all(|check| check["holds"] == true), "{envelope}");
     let features = Store::open_project(dir.path()).unwrap().call(ListFeatures).unwrap();
@@ -69,7 +53,6 @@ fn the_only_worker_is_replaced_when_it_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let output = demo(dir.path(), &["--features", "1", "--workers", "1"]).output().unwrap();
     assert!(output.status.success(), "{}", stdout(&output));
-    assert!(stdout(&output).contains("workers killed: 1"), "{}", stdout(&output));
 }
 
 #[test]

@@ -7,8 +7,13 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
-use autoforge_store::{CreateFeatures, NewFeature, Store};
+use autoforge_store::{
+    Caller, Command as _, CreateFeatures, FenceToken, MarkFailing, MarkInProgress, NewFeature,
+    Policy, ProcessIdentity, RecoverClaims, RetryFeature, SetPolicy, Store,
+};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use serde_json::Value;
@@ -43,6 +48,22 @@ impl Project {
 
     fn plant(&self, sql: &str) {
         Connection::open(self.database()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// As a program does that switches triggers off.
+    fn plant_without_triggers(&self, sql: &str) {
+        let connection = Connection::open(self.database()).unwrap();
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    fn store(&self) -> Store {
+        Store::open_project(self.dir.path()).unwrap()
+    }
+
+    fn claim(&self, id: i64, owner: &Caller, lease: Option<Duration>) -> FenceToken {
+        let claim = MarkInProgress { id: id.into() }.by(&Arc::new(owner.clone())).owning(lease);
+        self.store().call(claim).unwrap().token
     }
 
     fn examine(&self) -> Report {
@@ -82,6 +103,12 @@ impl Report {
             .map(|check| (check["level"].as_str().unwrap(), check["found"].as_str().unwrap()))
             .max_by_key(|(level, _)| order(level))
             .unwrap_or_else(|| panic!("no check {name} in {}", self.envelope))
+    }
+
+    /// What is advised about the check of that name.
+    fn advice(&self, name: &str) -> &str {
+        let check = self.checks().iter().find(|check| check["name"] == name).unwrap();
+        check["advice"].as_str().unwrap()
     }
 
     fn assert_finds(&self, name: &str, level: &str, text: &str) {
@@ -251,6 +278,84 @@ fn a_claim_of_nobody_and_a_question_are_told() {
     let report = project.examine();
     report.assert_finds("claims", "warning", "nobody has the database open: 2");
     assert_eq!(report.check("questions"), ("ok", "features that wait for a human: 3"));
+}
+
+#[test]
+fn a_claim_that_is_over_is_found_with_its_remedy() {
+    let project = Project::new();
+    let (mine, gone) = (Caller::new("bob", "cli"), ProcessIdentity::current());
+    let gone = gone.map(|own| ProcessIdentity { started: 1, ..own });
+    let dead = Caller::new("eve", "cli").in_process(gone);
+    project.claim(1, &mine, Some(Duration::ZERO));
+    project.claim(2, &dead, None);
+    let report = project.examine();
+    report.assert_finds(
+        "leases and owners",
+        "warning",
+        "feature 1 of bob, over: its lease ran out",
+    );
+    let (_, found) = report.check("leases and owners");
+    assert!(found.contains("feature 2 of eve, over: its process died"), "{found}");
+    assert!(report.advice("leases and owners").contains("autoforge-store recover"));
+    project.store().call(RecoverClaims).unwrap();
+    assert_eq!(project.examine().exit, 0);
+}
+
+#[test]
+fn a_claim_of_an_owner_that_runs_is_no_finding_whoever_has_the_database_open() {
+    let project = Project::new();
+    project.claim(1, &Caller::new("bob", "cli"), None);
+    let report = project.examine();
+    assert_eq!(report.check("claims"), ("ok", "features that are worked on: 1"));
+    assert_eq!(report.exit, 0, "{}", report.envelope);
+}
+
+#[test]
+fn a_claim_that_was_ended_without_its_record_is_found() {
+    let project = Project::new();
+    let token = project.claim(1, &Caller::new("bob", "cli"), None);
+    project.plant_without_triggers("UPDATE features SET in_progress = 0 WHERE id = 1");
+    let report = project.examine();
+    report.assert_finds("claim records", "warning", &format!("claim {token} on feature 1"));
+    report.assert_finds("history", "warning", "without a word in it: 1");
+}
+
+#[test]
+fn a_feature_that_has_failed_too_often_is_found_with_its_remedy() {
+    let project = Project::new();
+    let bob = Arc::new(Caller::new("bob", "cli"));
+    for _ in 0..3 {
+        project.claim(2, &bob, None);
+        project.store().call(MarkFailing { id: 2.into() }.by(&bob)).unwrap();
+    }
+    let report = project.examine();
+    report.assert_finds("attempts", "warning", "failed too often: 2");
+    assert!(report.advice("attempts").contains("autoforge-store retry ID"));
+    project.store().call(RetryFeature { id: 2.into() }).unwrap();
+    assert_eq!(project.examine().exit, 0);
+}
+
+#[test]
+fn a_history_with_gaps_is_found() {
+    let project = Project::new();
+    project.plant("DELETE FROM autoforge_events WHERE id = 2");
+    project.examine().assert_finds("history", "warning", "1 events were deleted from its midst");
+
+    let project = Project::new();
+    project.plant_without_triggers("DELETE FROM features WHERE id = 3");
+    project.examine().assert_finds("history", "warning", "without a word in it: 3");
+}
+
+#[test]
+fn a_history_that_was_cut_to_its_bound_has_no_gap() {
+    let project = Project::new();
+    let store = project.store();
+    store.call(SetPolicy(Policy { events: 2, ..Policy::default() })).unwrap();
+    store.close();
+    for name in ["a", "b", "c"] {
+        project.plant(&format!("UPDATE features SET name = '{name}' WHERE id = 1"));
+    }
+    assert_eq!(project.examine().check("history").0, "ok");
 }
 
 #[test]

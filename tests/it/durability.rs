@@ -1,14 +1,15 @@
 //! What is in the file survives: a process that is killed, a disk that is full, a log that was left
 //! behind.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command as Program;
 
 use autoforge_store::{Error, GetStats, OpenOptions, StorageError, Store};
 use rusqlite::Connection;
 
-use crate::support::{Child, Project, create, listen, names, number, say, say_note, texts};
+use crate::support::{
+    Child, Project, can_mount, create, listen, names, number, say, say_note, texts,
+};
 
 /// In a child: writes, and says each id after it was answered, until somebody ends it.
 pub(crate) fn write_until_killed(folder: &Path) {
@@ -124,18 +125,6 @@ fn a_full_disk_is_said_and_nothing_is_half_done() {
     assert_eq!(child.hear(), "true", "it goes on once there is space");
     assert_eq!(child.hear(), "true", "it closes well");
     assert_eq!(child.hear(), "true", "and all is there when opened again");
-}
-
-fn can_mount() -> bool {
-    let probe = "mount -t tmpfs -o size=64k tmpfs /tmp";
-    let status = Program::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", probe])
-        .status();
-    match status {
-        Ok(status) => status.success(),
-        Err(error) if error.kind() == ErrorKind::NotFound => false,
-        Err(error) => panic!("{error}"),
-    }
 }
 
 #[test]

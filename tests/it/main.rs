@@ -7,6 +7,7 @@
     reason = "a test that unwraps fails with the place, which is all it needs; helpers of tests too"
 )]
 
+mod assistant;
 #[cfg(feature = "cli")]
 mod backup;
 mod claims;
@@ -21,6 +22,7 @@ mod dependencies;
 #[cfg(feature = "cli")]
 mod doctor;
 mod durability;
+mod explain;
 mod features;
 mod fixtures;
 mod groups;
@@ -42,6 +44,12 @@ mod opening;
 mod ownership;
 mod places;
 mod processes;
+mod progress;
+mod registry;
+#[cfg(feature = "cli")]
+mod run;
+mod schedules;
 mod support;
 mod undo;
 mod waiting;
+mod windows;

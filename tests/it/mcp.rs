@@ -2,7 +2,9 @@
 #![cfg(test)]
 
 mod arguments;
+mod claims;
 mod concurrency;
+mod history;
 mod lines;
 mod opening;
 mod protocol;
@@ -14,6 +16,9 @@ use std::path::Path;
 use rusqlite::types::Value as Cell;
 
 use crate::mcp_client::Server;
+
+/// How many tools there are.
+const TOOLS: usize = 27;
 
 /// A project in a folder of its own, and its server.
 fn project() -> (tempfile::TempDir, Server) {

@@ -50,6 +50,13 @@ impl Server {
         server
     }
 
+    /// A server of a project that was started with these options, introduced.
+    pub(crate) fn with(project: impl AsRef<Path>, options: &[&str]) -> Self {
+        let mut server = Self::spawn(command_for(project.as_ref()).args(options));
+        server.introduce("2025-06-18");
+        server
+    }
+
     /// A server that nobody has spoken to yet.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -85,15 +92,22 @@ impl Server {
 
     /// The next message, whatever it is.
     pub(crate) fn receive(&mut self) -> Value {
+        self.try_receive().unwrap_or_else(|| panic!("the server ended: {}", self.stderr()))
+    }
+
+    /// The next message; `None` at the end.
+    pub(crate) fn try_receive(&mut self) -> Option<Value> {
         if let Some(message) = self.early.pop_front() {
-            return message;
+            return Some(message);
         }
         let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
+        if self.output.read_line(&mut line).unwrap() == 0 {
+            return None;
+        }
         let message: Value = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{error} in {line:?}; stderr: {}", self.stderr()));
         assert_eq!(message["jsonrpc"], "2.0", "{message}");
-        message
+        Some(message)
     }
 
     /// The answer to a request; others stay for later.
@@ -169,6 +183,12 @@ impl Server {
             self.done("feature_set_dependencies", arguments);
         }
         id
+    }
+
+    /// Ends the process at this moment, without a chance to clean up.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod forms;
+mod schedules;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoforge_store::{
-    AttemptOutcome, Caller, ClaimFeature, ClaimNext, ClaimRecord, ClaimedNext, ClearInProgress,
-    Command, Error, EventKind, FeatureId, FeatureRefusal, FenceToken, GetAttempts, GetClaims,
-    GetLog, GetPolicy, GetReady, LeaseKeeper, MarkFailing, MarkInProgress, MarkPassing, Policy,
-    ProcessIdentity, Refusal, RenewClaims, RetryFeature, SetPolicy, SkipFeature, Store,
+    AttemptOutcome, Caller, CheckFeatures, ClaimFeature, ClaimNext, ClaimRecord, ClaimedNext,
+    ClearInProgress, Command, Error, EventKind, ExplainFeature, FeatureId, FeatureRefusal,
+    FenceToken, GetAttempts, GetBudgets, GetClaims, GetLog, GetPolicy, GetReady, LeaseKeeper,
+    MarkFailing, MarkInProgress, MarkPassing, Policy, ProcessIdentity, RecordFindings,
+    RecoverClaims, Refusal, RenewClaims, RetryFeature, SetPolicy, SkipFeature, Store,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -224,6 +225,71 @@ fn a_feature_that_has_failed_too_often_is_tried_again_only_after_a_reset() {
     let generous = Policy { attempts: Some(1), ..store.call(GetPolicy).unwrap() };
     store.call(SetPolicy(generous)).unwrap();
     assert_eq!(store.call(GetReady { limit: 9 }).unwrap().total, 1, "giving back is no failure");
+}
+
+#[test]
+fn budgets_count_what_is_over_before_anybody_has_written_it_down() {
+    let (project, store) = Project::with_features(2);
+    let mine = caller("mine");
+    store.call(SetPolicy(Policy { attempts: Some(2), ..Policy::default() })).unwrap();
+    let budgets = || {
+        let budgets = store.call(GetBudgets).unwrap().into_iter();
+        budgets.map(|b| (b.feature.get(), b.failures, b.exhausted)).collect::<Vec<_>>()
+    };
+    assert_eq!(budgets(), []);
+    let token = claim(&store, 1, &mine, LONG);
+    store.call(MarkFailing { id: 1.into() }.under(token)).unwrap();
+    assert_eq!(budgets(), [(1, 1, false)]);
+    claim(&store, 1, &mine, OVER);
+    let written = "SELECT failures FROM autoforge_budgets";
+    assert_eq!((budgets(), number(&project.foreign(), written)), (vec![(1, 2, true)], 1));
+    let explained = store.call(ExplainFeature { id: 1.into() }).unwrap();
+    assert_eq!(explained.failures, 2);
+    assert!(explained.hindrances[0].to_string().starts_with("it has failed 2 times of 2"));
+    store.call(RecoverClaims).unwrap();
+    assert_eq!((budgets(), number(&project.foreign(), written)), (vec![(1, 2, true)], 2));
+}
+
+#[test]
+fn a_reset_forgets_a_claim_that_is_over_with_the_others() {
+    let (_project, store) = Project::with_features(1);
+    store.call(SetPolicy(Policy { attempts: Some(1), ..Policy::default() })).unwrap();
+    claim(&store, 1, &caller("mine"), OVER);
+    assert_eq!(store.call(GetReady { limit: 1 }).unwrap().total, 0);
+    assert!(!store.call(RetryFeature { id: 1.into() }).unwrap().in_progress);
+    assert_eq!(store.call(GetBudgets).unwrap(), []);
+    assert_eq!(store.call(GetReady { limit: 1 }).unwrap().total, 1);
+    let kinds = [EventKind::Retried, EventKind::Expired, EventKind::Claimed, EventKind::Created];
+    assert_eq!(self::kinds(&store, 1), kinds);
+    store.call(RetryFeature { id: 1.into() }).unwrap();
+    assert_eq!(self::kinds(&store, 1), kinds, "there was nothing left to forget");
+}
+
+#[test]
+fn what_programs_without_triggers_leave_behind_is_found() {
+    let (project, store) = Project::with_features(5);
+    let mine = caller("mine");
+    let claims: Vec<FenceToken> = [1, 2].map(|id| claim(&store, id, &mine, LONG)).into();
+    store.call(MarkInProgress { id: 5.into() }).unwrap();
+    let records = || store.call(CheckFeatures).unwrap().records.unwrap();
+    assert_eq!(records(), RecordFindings { unowned: ids(&[5]), ..RecordFindings::default() });
+
+    let foreign = project.foreign();
+    let off = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    foreign.set_db_config(off, false).unwrap();
+    foreign
+        .execute_batch(
+            "UPDATE features SET in_progress = 0 WHERE id = 1;
+             DELETE FROM features WHERE id = 2;
+             UPDATE features SET name = 'Other' WHERE id = 3;
+             DELETE FROM autoforge_events WHERE id = 4",
+        )
+        .unwrap();
+    let found = records();
+    let tokens: Vec<FenceToken> = found.without_flag.iter().map(|claim| claim.token).collect();
+    assert_eq!(tokens, claims);
+    assert_eq!((found.missing_events, found.unseen_changes), (1, ids(&[1, 2, 3])));
+    assert_eq!(found.unowned, ids(&[5]));
 }
 
 #[test]

@@ -35,7 +35,9 @@ fn child() {
         "reset" => crate::moves::reset_in_child(folder),
         "open_once" => crate::moves::open_once(folder),
         "neighbour" => crate::moves::neighbour(folder),
+        "claim_progress" => crate::progress::claims::claim_progress(folder),
         "hold_claims" => crate::ownership::hold_claims(folder),
+        other if crate::assistant::play(other, folder) || crate::registry::play(other, folder) => {}
         other => panic!("no role {other}"),
     }
 }

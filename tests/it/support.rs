@@ -15,8 +15,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use autoforge_store::{
-    Access, Command, CreateFeature, CreateFeatures, Failure, Feature, FeatureId, FeatureRefusal,
-    Features, GetFeature, NewFeature, OpenOptions, Read, Store, Tx, Write,
+    Access, Command, CreateFeature, CreateFeatures, Database, Failure, Feature, FeatureId,
+    FeatureRefusal, Features, GetFeature, NewFeature, OpenOptions, Read, Store, Tx, Write,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -140,10 +140,10 @@ pub(crate) fn names(store: &Store) -> Vec<String> {
 
 /// A command that stops the engine while it runs, until it is released.
 #[derive(Debug)]
-pub(crate) struct Gate<A> {
+pub(crate) struct Gate<A, D = Features> {
     entered: Sender<()>,
     release: Receiver<()>,
-    access: PhantomData<A>,
+    access: PhantomData<(A, D)>,
 }
 
 /// The other side of a [`Gate`]; dropping it releases the engine.
@@ -160,15 +160,20 @@ impl Held {
 }
 
 pub(crate) fn gate<A>() -> (Gate<A>, Held) {
+    gate_of()
+}
+
+/// A gate for an engine of any kind.
+pub(crate) fn gate_of<A, D>() -> (Gate<A, D>, Held) {
     let (entered, has_entered) = channel();
     let (release, released) = channel();
     let gate = Gate { entered, release: released, access: PhantomData };
     (gate, Held { entered: has_entered, _release: release })
 }
 
-impl<A: Access + fmt::Debug> Command for Gate<A> {
+impl<A: Access + fmt::Debug, D: Database> Command for Gate<A, D> {
     const NAME: &'static str = "gate";
-    type Database = Features;
+    type Database = D;
     type Access = A;
     type Output = ();
     type Rejection = FeatureRefusal;
@@ -183,8 +188,8 @@ impl<A: Access + fmt::Debug> Command for Gate<A> {
 
 /// Stops the engine of a store, so that what is submitted meanwhile has all arrived when it goes
 /// on. What it takes up next is then decided.
-pub(crate) fn hold(store: &Store) -> Held {
-    let (gate, held) = gate::<Read>();
+pub(crate) fn hold<D: Database>(store: &Store<D>) -> Held {
+    let (gate, held) = gate_of::<Read, D>();
     drop_later(store.clone().submit(gate).unwrap(), &held);
     held
 }
@@ -426,4 +431,32 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
 /// Tells the user of the tests something, such as that a test had nothing to work on.
 pub(crate) fn say_note(note: &str) {
     drop(writeln!(std::io::stderr(), "{note}"));
+}
+
+pub(crate) fn can_mount() -> bool {
+    let probe = "mount -t tmpfs -o size=64k tmpfs /tmp";
+    let status = Program::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", probe])
+        .status();
+    match status {
+        Ok(status) => status.success(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The processes that have the project's folder on their command line or in their environment.
+pub(crate) fn processes_of(project: &Path) -> Vec<String> {
+    let name = project.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        for file in ["cmdline", "environ"] {
+            #[expect(clippy::disallowed_methods, reason = "a file of the kernel")]
+            let text = std::fs::read(entry.path().join(file)).unwrap_or_default();
+            if String::from_utf8_lossy(&text).contains(name) {
+                found.push(format!("{}: {}", file, entry.path().display()));
+            }
+        }
+    }
+    found
 }

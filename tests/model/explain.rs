@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use autoforge_store::testing::{Step, World, steps};
-use autoforge_store::{Command, ExplainFeature, FeatureId, GetReady, ListFeatures, Store};
+use autoforge_store::{
+    Command, ExplainFeature, FeatureId, GetReady, ListFeatures, Policy, SetPolicy, Store,
+};
 use proptest::prelude::*;
 
 use crate::cases;
@@ -28,9 +30,15 @@ proptest! {
     #![proptest_config(cases(48))]
 
     #[test]
-    fn what_is_ready_has_nothing_in_its_way_and_what_is_not_has_something(steps in steps(25)) {
+    fn what_is_ready_has_nothing_in_its_way_and_what_is_not_has_something(
+        steps in steps(25),
+        attempts in 1..4_u32,
+    ) {
         let mut file = File::new()?;
         let mut world = World::default();
+        // With the usual limit, chance hardly ever makes a feature fail too often.
+        let policy = Policy { attempts: Some(attempts), ..Policy::default() };
+        file.store(0).call(SetPolicy(policy))?;
         for (turn, step) in steps.iter().enumerate() {
             match step {
                 Step::Call(call, op) => drop(op.apply_as(file.store(turn), call, &world)),

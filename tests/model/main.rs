@@ -5,11 +5,14 @@
 //! `PROPTEST_CASES` sets the number of cases.
 #![expect(clippy::indexing_slicing, reason = "a test that indexes in vain fails with the place")]
 
+mod conversations;
 mod explain;
 mod file;
 mod owners;
 mod raw;
+mod registry;
 mod replay;
+mod schedules;
 
 use std::path::Path;
 use std::thread;

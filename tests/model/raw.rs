@@ -177,7 +177,7 @@ pub(crate) fn claims(file: &Connection) -> Result<BTreeMap<i64, StoredClaim>> {
 
 /// The last token that was ever given out.
 pub(crate) fn last_token(file: &Connection) -> Result<i64> {
-    let sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'autoforge_claims'";
+    let sql = "SELECT coalesce(max(token), 0) FROM autoforge_claims";
     file.query_row(sql, [], |row| row.get(0))
 }
 

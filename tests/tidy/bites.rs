@@ -2,7 +2,9 @@
 
 use super::source::{File, Tree};
 use super::{FILE_LINES, FN_LINES, import_direction, invariants, lengths, undeclared_files};
-use super::{Rule, banned_tokens, commands_without_op, fenced_paths, functions_in_lib};
+use super::{
+    Rule, banned_tokens, codes_without_exit, commands_without_op, fenced_paths, functions_in_lib,
+};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     let files = files.iter().map(|(path, text)| File::new(path, text)).collect();
@@ -168,10 +170,14 @@ fn an_invariant_without_its_test_is_found() {
                 | I2 | a \\| c | `b` | `holds` |\n";
     expect(invariants, &design(good), &[]);
     expect(invariants, &design("# Title"), &["DESIGN.md:1: no invariants"]);
-    let gap = format!("{good}| I4 | a | b | `holds` |");
+    let gap = format!("{good}| I4 | a | b | `holds` |\n");
     expect(invariants, &design(&gap), &[]);
-    let twice = format!("{good}| I2 | a | b | `holds` |");
-    expect(invariants, &design(&twice), &["DESIGN.md:5: I2 follows I2"]);
+    let again = format!("{gap}| I4 | a | b | `holds` |\n| I3 | a | b | `holds` |");
+    expect(
+        invariants,
+        &design(&again),
+        &["DESIGN.md:6: I4 follows I4", "DESIGN.md:7: I3 follows I4"],
+    );
     let bare = "| I1 | a | `holds` | by care |\n| I2 | a | `holds` |";
     expect(
         invariants,
@@ -189,6 +195,21 @@ fn unfinished_code_is_found() {
         ["src/a.rs:2: `todo!`", "src/a.rs:4: `#[ignore`", "src/a.rs:5: `dbg!`", "src/a.rs:5"];
     expect(banned_tokens, &tree(&[("src/a.rs", found)]), &lines);
     expect(banned_tokens, &tree(&[("tests/a.rs", "// todo!()\nfn f() { todo != 1; }")]), &[]);
+}
+
+#[test]
+fn a_failure_without_an_exit_is_found() {
+    let exits =
+        ("src/cli/exit.rs", "fn listed_of_data(code: &str) { match code { \"known\" => (), } }");
+    let refusal = "fn code(&self) -> &'static str {\n match self { A => \"known\", B => \"new\", \
+                   C => c.code() }\n}\nconst D: &str = \"other\";";
+    let rule = codes_without_exit;
+    let beginnings = ["src/command/x.rs:1: no exit code is chosen for `new`"];
+    expect(rule, &tree(&[exits, ("src/command/x.rs", refusal)]), &beginnings);
+    let failed = "fn f() { Failed::new(\n \"odd\", \"a message\"); Failed::new(code, \"x\") }\n\
+                  #[cfg(test)] mod tests { fn f() { Failed::new(\"made_up\", \"\") } }";
+    let beginnings = ["src/cli/x.rs:1: no exit code is chosen for `odd`"];
+    expect(rule, &tree(&[exits, ("src/cli/x.rs", failed)]), &beginnings);
 }
 
 #[test]

@@ -28,6 +28,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "error", may_name: &["types"] },
     Layer { module: "host", may_name: &["types"] },
     Layer { module: "project", may_name: &["types", "error", "crash"] },
+    Layer { module: "home", may_name: &["types", "error", "project"] },
     Layer { module: "tx", may_name: &["types", "host", "error"] },
     Layer { module: "database", may_name: &["types", "host", "error", "tx"] },
     Layer { module: "command", may_name: &["types", "host", "error", "tx", "database"] },
@@ -39,10 +40,11 @@ const LAYERS: &[Layer] = &[
     Layer {
         module: "store",
         may_name: &[
-            "types", "host", "error", "crash", "project", "tx", "database", "command", "engine",
-            "sync", "actor",
+            "types", "host", "error", "crash", "project", "home", "tx", "database", "command",
+            "engine", "sync", "actor",
         ],
     },
+    Layer { module: "webhook", may_name: &["sync"] },
     Layer {
         module: "testing",
         may_name: &["types", "error", "crash", "project", "tx", "database", "command", "store"],
@@ -50,8 +52,11 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// `store ← orchestrator, mcp, cli`: they see the library as any other crate would, through what
-/// lib.rs exports, and never each other.
+/// lib.rs exports, and never each other, but for [`MAY_DRIVE`].
 const FRONT_ENDS: &[&str] = &["orchestrator", "mcp", "cli"];
+
+/// `orchestrator ← cli`: what the orchestrator does, the command line shows.
+const MAY_DRIVE: (&str, &str) = ("cli", "orchestrator");
 
 /// A path of another crate that only a few modules may name.
 struct Fence {
@@ -87,13 +92,33 @@ const BANNED: &[(&[&str], &str)] = &[
     (&["#", "[", "ignore"], "assert today's behaviour with a FIXME, or remove the test"),
 ];
 
+/// Where the commands stand once more as plain data, for the reference model of each kind of file.
+const MODELS: &[&str] = &[
+    "src/testing/op.rs",
+    "src/testing/schedules.rs",
+    "src/testing/conversations.rs",
+    "src/testing/registry.rs",
+];
+
 /// Commands that the reference model does not say a second time, since what they must do is a property
 /// of the others, and the tests that hold them to it.
 const PROVEN_BY_PROPERTY: &[(&str, &str)] = &[
     ("Undo", "any_history_is_taken_back_step_by_step_and_brought_back"),
     ("ExplainFeature", "what_is_ready_has_nothing_in_its_way_and_what_is_not_has_something"),
     ("PreviewUndo", "any_event_is_refused_or_taken_back_exactly"),
+    ("GetProgress", "every_old_state_is_counted_as_after_its_migration_and_nothing_is_changed"),
+    (
+        "ClaimProgress",
+        "whoever_claims_whatever_passes_is_reported_once_and_an_increase_is_what_is_reported",
+    ),
+    (
+        "GetReportedProgress",
+        "whoever_claims_whatever_passes_is_reported_once_and_an_increase_is_what_is_reported",
+    ),
 ];
+
+/// The functions of src/cli/exit.rs that map stable names of failures to exit codes.
+const EXIT_TABLES: &[&str] = &["listed_of_input", "listed_of_data", "listed_of_faults"];
 
 const FN_LINES: usize = 70;
 const FILE_LINES: usize = 600;
@@ -136,6 +161,11 @@ fn invariants_of_the_design_name_their_tests() -> io::Result<()> {
 }
 
 #[test]
+fn every_failure_has_an_exit_of_its_own_choice() -> io::Result<()> {
+    check(codes_without_exit)
+}
+
+#[test]
 fn nothing_unfinished_is_left() -> io::Result<()> {
     check(banned_tokens)
 }
@@ -173,7 +203,7 @@ fn import_direction(tree: &Tree) -> Vec<String> {
                     format!("`{own}` may name [{}] only: move down what both need", list(layer)),
                 ),
                 None => (
-                    exported && !FRONT_ENDS.contains(&target),
+                    exported && (!FRONT_ENDS.contains(&target) || (own, target) == MAY_DRIVE),
                     "a front end names what lib.rs exports, as `crate::Name`".to_owned(),
                 ),
             };
@@ -311,13 +341,17 @@ fn undeclared_files(tree: &Tree) -> Vec<String> {
     complaints
 }
 
-/// Each command has a variant of its name in `Op`, so tests and fuzz targets run it. One that is made
-/// of any other (`impl<C: Command> Command for Signed<C>`) does what that does and needs none.
+/// Each command has a variant of its name in one of the [`MODELS`], so tests and fuzz targets run it. One that is
+/// made of any other (`impl<C: Command> Command for Signed<C>`) does what that does and needs none.
 fn commands_without_op(tree: &Tree) -> Vec<String> {
-    let Some(model) = tree.file("src/testing/op.rs") else { return Vec::new() };
-    let model = model.tokens();
-    let ops: BTreeSet<&str> = paths(&model)
+    let models: Vec<_> =
+        MODELS.iter().filter_map(|path| tree.file(path)).map(File::tokens).collect();
+    if models.is_empty() {
+        return Vec::new();
+    }
+    let ops: BTreeSet<&str> = models
         .iter()
+        .flat_map(|tokens| paths(tokens))
         .filter_map(|path| path.segments.strip_prefix(&["Self"])?.first().copied())
         .collect();
     let tests: BTreeSet<&str> = tree.files.iter().flat_map(File::test_names).collect();
@@ -330,13 +364,46 @@ fn commands_without_op(tree: &Tree) -> Vec<String> {
             let name = text(&tokens, at + 3);
             if starts_with(&tokens, at, &["impl", "Command", "for"]) && !known(name) {
                 let line = tokens.get(at).map_or(1, |token| token.line);
-                let instead = "give it one in src/testing/op.rs, and say in the model what it does";
-                let what = format!("command `{name}` has no variant in `Op`");
+                let instead = "give it one in src/testing, and say in the model what it does";
+                let what = format!("command `{name}` has no variant among the operations");
                 complaints.push(file.complaint(line, &what, instead));
             }
         }
     }
     complaints
+}
+
+/// Each stable name of a failure, a refusal's or a fault's, stands in the table that maps them to
+/// exit codes, so that none gets the code of the rest by accident.
+fn codes_without_exit(tree: &Tree) -> Vec<String> {
+    let Some(exits) = tree.file("src/cli/exit.rs") else { return Vec::new() };
+    let tables = EXIT_TABLES.iter().flat_map(|table| exits.bodies_of(table));
+    let listed: BTreeSet<&str> = tables.flat_map(|(_, body)| codes(body)).collect();
+    let mut complaints = Vec::new();
+    for file in tree.crate_files() {
+        let mut given = Vec::new();
+        for (line, body) in file.bodies_of("code") {
+            given.extend(codes(body).map(|code| (line, code)));
+        }
+        for (line, arguments) in file.calls_of("Failed::new") {
+            let code = arguments.trim_start().strip_prefix('"').and_then(|a| a.split('"').next());
+            given.extend(code.map(|code| (line, code)));
+        }
+        for (line, code) in given.into_iter().filter(|(_, code)| !listed.contains(code)) {
+            let what = format!("no exit code is chosen for `{code}`");
+            let instead = "list it in its table in src/cli/exit.rs";
+            complaints.push(file.complaint(line, &what, instead));
+        }
+    }
+    complaints
+}
+
+/// The words in quotes that look like a stable name.
+fn codes(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('"').skip(1).step_by(2);
+    quoted.filter(|word| {
+        word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    })
 }
 
 fn invariants(tree: &Tree) -> Vec<String> {

@@ -116,6 +116,35 @@ impl File {
         without_test_items(&self.tokens())
     }
 
+    /// The text of each function of that name that is compiled outside tests, with its first line.
+    pub(crate) fn bodies_of(&self, name: &str) -> Vec<(usize, &str)> {
+        if !self.text.contains(&format!("fn {name}(")) {
+            return Vec::new();
+        }
+        let all = functions(&self.shipped()).into_iter().filter(|function| function.name == name);
+        all.map(|function| {
+            let (start, end) = (self.offset(function.first), self.offset(function.last + 1));
+            (function.first, self.text.get(start..end).unwrap_or_default())
+        })
+        .collect()
+    }
+
+    /// What follows each call of a function before the tests of the file, with the call's line.
+    pub(crate) fn calls_of(&self, path: &str) -> Vec<(usize, &str)> {
+        let shipped = self.text.split("#[cfg(test)]").next().unwrap_or_default();
+        let call = format!("{path}(");
+        let calls = shipped.match_indices(&call).map(|(at, call)| {
+            let line = shipped.get(..at).unwrap_or_default().matches('\n').count() + 1;
+            (line, shipped.get(at + call.len()..).unwrap_or_default())
+        });
+        calls.collect()
+    }
+
+    /// Where a line begins, counted from 1.
+    fn offset(&self, line: usize) -> usize {
+        self.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum()
+    }
+
     /// The names of the functions under `#[test]`.
     pub(crate) fn test_names(&self) -> Vec<&str> {
         let tokens = self.tokens();

@@ -12,6 +12,7 @@ use crate::cli::input;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
+use crate::cli::signature::{SignatureArgs, Signer};
 use crate::cli::view::{count, ids_json, ids_text, titled};
 use crate::{CreateFeature, CreateFeatures, FeatureId, NewFeature, PlannedFeature, Store};
 
@@ -41,19 +42,22 @@ pub(crate) struct AddArgs {
     /// positions of earlier ones). `-` is stdin.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["category", "name", "description", "steps", "depends_on"])]
     from: Option<PathBuf>,
+    #[command(flatten)]
+    signature: SignatureArgs,
 }
 
 impl Task for AddArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
+        let signer = self.signature.signer()?;
         match self.from.as_deref().map(input::read_json).transpose()? {
             Some(Value::Array(items)) => {
                 let features = items.iter().zip(0..).map(planned).collect::<Result<_, _>>()?;
                 let command = CreateFeatures { features, starting_priority: self.priority };
-                add_many(&session.open_or_create()?, command)
+                add_many(&session.open_or_create()?, &signer, command)
             }
             Some(item) => {
                 let command = CreateFeature { priority: self.priority, ..single(&item)? };
-                add_one(&session.open_or_create()?, command)
+                add_one(&session.open_or_create()?, &signer, command)
             }
             None => {
                 let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -63,21 +67,21 @@ impl Task for AddArgs {
                     .map_err(|invalid| Failed::new("invalid_feature", invalid))?;
                 let dependencies = self.depends_on.clone();
                 let command = CreateFeature { feature, priority: self.priority, dependencies };
-                add_one(&session.open_or_create()?, command)
+                add_one(&session.open_or_create()?, &signer, command)
             }
         }
     }
 }
 
-fn add_one(store: &Store, command: CreateFeature) -> Result<Answer, Failed> {
-    let feature = store.call(command)?;
+fn add_one(store: &Store, signer: &Signer, command: CreateFeature) -> Result<Answer, Failed> {
+    let feature = signer.call(store, command)?;
     let said = Cell::new(Tone::Good, "added ");
     let page = Page::default().line([said].into_iter().chain(titled(feature.id, &feature.name)));
     Ok(Answer::new(feature.to_json(), page))
 }
 
-fn add_many(store: &Store, command: CreateFeatures) -> Result<Answer, Failed> {
-    let created = store.call(command)?;
+fn add_many(store: &Store, signer: &Signer, command: CreateFeatures) -> Result<Answer, Failed> {
+    let created = signer.call(store, command)?;
     let number = created.ids.len();
     let data = json!({
         "ids": ids_json(&created.ids),

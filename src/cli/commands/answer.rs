@@ -14,6 +14,7 @@ use crate::cli::input;
 use crate::cli::output::{Answer, Dialogue};
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
+use crate::cli::signature::{SignatureArgs, Signer};
 use crate::cli::view::titled;
 use crate::{
     AnswerHumanInput, Feature, FeatureId, GetFeature, HumanInputAnswer, HumanInputRefusal,
@@ -40,6 +41,8 @@ pub(crate) struct AnswerArgs {
     /// command finds it.
     #[arg(long, value_name = "REVISION")]
     expect: Option<Revision>,
+    #[command(flatten)]
+    signature: SignatureArgs,
 }
 
 fn parse_field(text: &str) -> Result<(String, String), String> {
@@ -49,10 +52,13 @@ fn parse_field(text: &str) -> Result<(String, String), String> {
 
 impl Task for AnswerArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
+        let signer = self.signature.signer()?;
         let given = self.json_fields.as_deref().map(input::read_json).transpose()?;
         let store = session.open()?;
         let feature = store.call(GetFeature { id: self.id })?;
-        if !feature.needs_human_input {
+        // A repetition comes when the question is answered already.
+        let is_repetition = self.signature.has_request_id() && self.has_values();
+        if !feature.needs_human_input && !is_repetition {
             let refusal = HumanInputRefusal::NotWaiting { id: self.id };
             return Err(Failed::new(refusal.code(), &refusal).about(self.id));
         }
@@ -68,11 +74,15 @@ impl Task for AnswerArgs {
                 None => return Ok(question(&feature, &form)),
             },
         };
-        self.store(&store, &feature, values)
+        self.store(&store, &signer, &feature, values)
     }
 }
 
 impl AnswerArgs {
+    fn has_values(&self) -> bool {
+        !self.fields.is_empty() || self.json_fields.is_some()
+    }
+
     fn values(&self, form: &Form) -> Result<Map<String, Value>, Failed> {
         let mut values = Map::new();
         for (id, text) in &self.fields {
@@ -87,18 +97,20 @@ impl AnswerArgs {
     fn store(
         &self,
         store: &Store,
+        signer: &Signer,
         feature: &Feature,
         values: Map<String, Value>,
     ) -> Result<Answer, Failed> {
         let answer = HumanInputAnswer::new(values)
             .map_err(|problem| Failed::new("invalid_answer", problem).about(self.id))?;
         let found = feature.human_input_request.as_ref().map(HumanInputRequest::revision_of);
-        let answered = store.call(AnswerHumanInput {
+        let command = AnswerHumanInput {
             id: self.id,
             answer,
             responded_at: Timestamp::now(),
             request: self.expect.or(found),
-        })?;
+        };
+        let answered = signer.call(store, command)?;
         let said = Cell::new(Tone::Good, "answered ");
         let page = Page::default()
             .line([said].into_iter().chain(titled(answered.id, &answered.name)))

@@ -10,6 +10,7 @@ use crate::cli::form::yes_or_no;
 use crate::cli::output::{Answer, Dialogue};
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
+use crate::cli::signature::SignatureArgs;
 use crate::cli::view::{Neighbours, ids_json, ids_text, titled};
 use crate::{DeleteFeature, FeatureId, GetFeature, GetGraph, Store};
 
@@ -19,16 +20,19 @@ pub(crate) struct DeleteArgs {
     /// The feature.
     #[arg(value_parser = parse_id, allow_negative_numbers = true)]
     id: FeatureId,
-    /// Delete it even while somebody works on it.
+    /// Delete it even while somebody works on it, whoever that is; the history will say so.
     #[arg(long)]
     force: bool,
     /// Do not ask. Needed where nobody can be asked.
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    signature: SignatureArgs,
 }
 
 impl Task for DeleteArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
+        let signer = self.signature.signer()?;
         let dialogue = match session.output().dialogue() {
             _ if self.yes => None,
             None => {
@@ -41,7 +45,7 @@ impl Task for DeleteArgs {
         if let Some(mut dialogue) = dialogue {
             self.confirm(&mut dialogue, &store)?;
         }
-        let deleted = store.call(DeleteFeature { id: self.id, force: self.force });
+        let deleted = signer.call(&store, DeleteFeature { id: self.id, force: self.force });
         let deleted = deleted.map_err(Failed::from).map_err(|failed| match failed.code() {
             "already_in_progress" => failed.hint("--force deletes it all the same"),
             _ => failed,

@@ -9,6 +9,7 @@ use crate::cli::exit::Failed;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page};
 use crate::cli::session::Session;
+use crate::cli::signature::SignatureArgs;
 use crate::cli::view::{NEIGHBOUR_HEAD, Neighbours, ids_json, titled};
 use crate::{AddDependency, FeatureId, GetGraph, GetSummary, RemoveDependency, SetDependencies};
 
@@ -20,6 +21,8 @@ pub(crate) struct DependsArgs {
     id: FeatureId,
     #[command(flatten)]
     change: Change,
+    #[command(flatten)]
+    signature: SignatureArgs,
 }
 
 #[derive(Debug, Args)]
@@ -41,14 +44,15 @@ struct Change {
 
 impl Task for DependsArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
-        let id = self.id;
+        let (id, signer) = (self.id, self.signature.signer()?);
         let store = session.open()?;
         if let Some(dependency) = self.change.add {
-            store.call(AddDependency { id, dependency })?;
+            signer.call(&store, AddDependency { id, dependency })?;
         } else if let Some(dependency) = self.change.remove {
-            store.call(RemoveDependency { id, dependency })?;
+            signer.call(&store, RemoveDependency { id, dependency })?;
         } else if self.change.clear || !self.change.set.is_empty() {
-            store.call(SetDependencies { id, dependencies: self.change.set.clone() })?;
+            let dependencies = self.change.set.clone();
+            signer.call(&store, SetDependencies { id, dependencies })?;
         }
         let summary = store.call(GetSummary { id })?;
         let graph = store.call(GetGraph)?;

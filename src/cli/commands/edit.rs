@@ -8,6 +8,7 @@ use crate::cli::exit::Failed;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
+use crate::cli::signature::SignatureArgs;
 use crate::cli::view::{insert, titled};
 use crate::{FeatureChanges, FeatureId, Revision, UpdateFeature};
 
@@ -22,6 +23,8 @@ pub(crate) struct EditArgs {
     /// Refuse unless the feature is still at this revision, which `show` tells.
     #[arg(long, value_name = "REVISION")]
     expect: Option<Revision>,
+    #[command(flatten)]
+    signature: SignatureArgs,
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +52,7 @@ struct Changes {
 
 impl Task for EditArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
+        let signer = self.signature.signer()?;
         let changes = &self.changes;
         let command = UpdateFeature {
             id: self.id,
@@ -62,7 +66,7 @@ impl Task for EditArgs {
             },
             expected: self.expect,
         };
-        let feature = session.open()?.call(command)?;
+        let feature = signer.call(&session.open()?, command)?;
         let mut data = feature.to_json();
         insert(&mut data, "revision", feature.revision().to_string().into());
         let said = Cell::new(Tone::Good, "changed ");

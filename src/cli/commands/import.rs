@@ -12,6 +12,7 @@ use crate::cli::input;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
+use crate::cli::signature::IdentityArgs;
 use crate::cli::view::count;
 use crate::{Feature, ImportBacklog, ProjectLayout};
 
@@ -20,10 +21,13 @@ use crate::{Feature, ImportBacklog, ProjectLayout};
 pub(crate) struct ImportArgs {
     /// A list in JSON, such as `export` writes or an old `feature_list.json`; `-` is stdin.
     file: PathBuf,
+    #[command(flatten)]
+    identity: IdentityArgs,
 }
 
 impl Task for ImportArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
+        let signer = self.identity.signer()?;
         let entries = Feature::parse_backlog(&input::read(&self.file)?).map_err(|problem| {
             let message = format!("{} cannot be imported: {problem}", self.file.display());
             Failed::new("invalid_input", message)
@@ -33,7 +37,7 @@ impl Task for ImportArgs {
         let number = match &store.opening().imported {
             // Opening imports the project's own list, so there is nothing left to do.
             Some(imported) if own_list => imported.features,
-            _ => store.call(ImportBacklog { entries })?,
+            _ => signer.call(&store, ImportBacklog { entries })?,
         };
         let database = store.path().display().to_string();
         let said = Cell::new(Tone::Good, "imported ");

@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 
 use super::Task;
 use crate::cli::exit::Failed;
+use crate::cli::holders::Holders;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page};
 use crate::cli::session::Session;
 use crate::cli::view::{count, feature_json, ids_json, ids_text, insert, status_cell, status_of};
 use crate::{Board, BoardEntry, GetBoard, Status};
 
-const HEAD: &[&str] = &["ID", "Priority", "Status", "Category", "Name", "Waits for"];
+const HEAD: &[&str] =
+    &["ID", "Priority", "Status", "Category", "Name", "Waits for", "Held by", "Failures"];
 
 /// Options of `list`.
 #[derive(Debug, Args)]
@@ -44,31 +46,41 @@ enum Standing {
     /// It can be taken.
     #[value(alias = "ready")]
     Pending,
+    /// It has failed too often; see `retry`.
+    #[value(alias = "out-of-attempts")]
+    Exhausted,
 }
 
 impl Standing {
-    fn fits(self, entry: &BoardEntry) -> bool {
-        let status = status_of(&entry.feature, &entry.blocked_by);
+    fn fits(self, entry: &BoardEntry, holders: &Holders) -> bool {
+        let (feature, status) = (&entry.feature, status(entry, holders));
         match self {
             Self::Done => status == Status::Done,
             Self::NeedsHumanInput => status == Status::NeedsHumanInput,
             Self::Blocked => status == Status::Blocked,
             // A claim counts even where the feature should not have been claimed yet.
-            Self::InProgress => entry.feature.in_progress && status != Status::Done,
-            Self::Pending => status == Status::Pending,
+            Self::InProgress => holders.is_worked_on(feature) && status != Status::Done,
+            Self::Pending => status == Status::Pending && !holders.is_exhausted(feature),
+            Self::Exhausted => holders.is_exhausted(feature),
         }
     }
 }
 
+fn status(entry: &BoardEntry, holders: &Holders) -> Status {
+    let feature = &entry.feature;
+    status_of(feature, &entry.blocked_by, holders.is_worked_on(feature))
+}
+
 impl Task for ListArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
-        let board = session.open()?.call(GetBoard)?;
-        let Board { pending, in_progress, done, needs_human_input } = board;
-        let columns = [in_progress, needs_human_input, pending, done];
-        let all: Vec<BoardEntry> = columns.into_iter().flatten().collect();
-        let shown: Vec<&BoardEntry> = all.iter().filter(|entry| self.fits(entry)).collect();
+        let store = session.open()?;
+        let board = store.call(GetBoard)?;
+        let holders = Holders::read(&store)?;
+        let all = in_order(board, &holders);
+        let shown: Vec<&BoardEntry> =
+            all.iter().filter(|entry| self.fits(entry, &holders)).collect();
         let data = json!({
-            "features": shown.iter().map(|entry| json(entry)).collect::<Value>(),
+            "features": shown.iter().map(|entry| json(entry, &holders)).collect::<Value>(),
             "shown": shown.len(),
             "total": all.len(),
         });
@@ -78,17 +90,27 @@ impl Task for ListArgs {
         };
         let mut page = Page::default();
         if !shown.is_empty() {
-            page = page.table(HEAD, shown.into_iter().map(row).collect());
+            page = page.table(HEAD, shown.into_iter().map(|e| row(e, &holders)).collect());
         }
         Ok(Answer::new(data, page.ornament([Cell::faint(summary)])))
     }
 }
 
+/// What is worked on first, what is done last; each by priority.
+fn in_order(board: Board, holders: &Holders) -> Vec<BoardEntry> {
+    let Board { mut pending, in_progress, done, needs_human_input } = board;
+    let is_worked_on = |entry: &BoardEntry| holders.is_worked_on(&entry.feature);
+    let (in_progress, over): (Vec<_>, Vec<_>) = in_progress.into_iter().partition(is_worked_on);
+    pending.extend(over);
+    pending.sort_by_key(|entry| (entry.feature.priority, entry.feature.id));
+    [in_progress, needs_human_input, pending, done].into_iter().flatten().collect()
+}
+
 impl ListArgs {
-    fn fits(&self, entry: &BoardEntry) -> bool {
+    fn fits(&self, entry: &BoardEntry, holders: &Holders) -> bool {
         let feature = &entry.feature;
         let lower = |text: &str| text.to_lowercase();
-        let standing = self.status.is_empty() || self.status.iter().any(|s| s.fits(entry));
+        let standing = self.status.is_empty() || self.status.iter().any(|s| s.fits(entry, holders));
         let category =
             self.category.as_ref().is_none_or(|wanted| lower(wanted) == lower(&feature.category));
         let found = self.search.as_ref().is_none_or(|wanted| {
@@ -99,20 +121,24 @@ impl ListArgs {
     }
 }
 
-fn json(entry: &BoardEntry) -> Value {
-    let mut value = feature_json(&entry.feature, &entry.blocked_by);
+fn json(entry: &BoardEntry, holders: &Holders) -> Value {
+    let feature = &entry.feature;
+    let mut value = feature_json(feature, &entry.blocked_by, holders.is_worked_on(feature));
     insert(&mut value, "blocks", ids_json(&entry.blocks));
+    holders.add_to(&mut value, feature);
     value
 }
 
-fn row(entry: &BoardEntry) -> Vec<Cell> {
+fn row(entry: &BoardEntry, holders: &Holders) -> Vec<Cell> {
     let feature = &entry.feature;
     vec![
         Cell::strong(feature.id),
         Cell::faint(feature.priority),
-        status_cell(status_of(feature, &entry.blocked_by), feature.in_progress),
+        status_cell(status(entry, holders), holders.is_worked_on(feature)),
         Cell::plain(&feature.category),
         Cell::plain(&feature.name),
         Cell::plain(ids_text(&entry.blocked_by)),
+        holders.holder_cell(feature),
+        if holders.has_failed(feature) { holders.failures_cell(feature) } else { Cell::default() },
     ]
 }

@@ -2,11 +2,13 @@
 
 use std::env;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::Task;
+use crate::cli::args::{parse_lease, parse_name};
 use crate::cli::exit::Failed;
 use crate::cli::output::Answer;
 use crate::cli::page::Page;
@@ -22,6 +24,27 @@ pub(crate) struct McpConfigArgs {
     /// The client.
     #[arg(long, value_enum, default_value_t = Client::Json)]
     client: Client,
+    /// What the agent is called in the history, and as the owner of claims.
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    agent: Option<String>,
+    /// Have the server claim features for its agent alone, for so long unless it renews the claims,
+    /// which it does by itself: `90s`, `30m`, `2h`.
+    #[arg(long, value_name = "DURATION", value_parser = parse_lease)]
+    lease: Option<Duration>,
+}
+
+impl McpConfigArgs {
+    /// What follows the program's name.
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["mcp".to_owned()];
+        if let Some(agent) = &self.agent {
+            arguments.extend(["--agent".to_owned(), agent.clone()]);
+        }
+        if let Some(lease) = self.lease {
+            arguments.extend(["--lease".to_owned(), format!("{}s", lease.as_secs_f64())]);
+        }
+        arguments
+    }
 }
 
 /// A program that can use the MCP server.
@@ -49,12 +72,13 @@ impl Task for McpConfigArgs {
         if place.existing().is_err() {
             session.hint(format!("{folder} has no database yet; the server makes it"));
         }
-        let text = self.client.configuration(program, folder);
+        let arguments = self.arguments();
+        let text = self.client.configuration(program, &arguments, folder);
         session.hint(self.client.instruction());
         let data = json!({
             "client": self.client.to_possible_value().map(|value| value.get_name().to_owned()),
             "command": program,
-            "args": ["mcp"],
+            "args": arguments,
             "env": {"PROJECT_DIR": folder},
             "configuration": text,
             "instruction": self.client.instruction(),
@@ -77,18 +101,20 @@ impl Client {
         }
     }
 
-    fn configuration(self, program: &str, folder: &str) -> String {
+    fn configuration(self, program: &str, arguments: &[String], folder: &str) -> String {
         match self {
             // Another option follows --env, which would else take the server's name for a value.
             Self::ClaudeCode => format!(
-                "claude mcp add --env {} --scope project {SERVER} -- {} mcp\n",
+                "claude mcp add --env {} --scope project {SERVER} -- {} {}\n",
                 shell_word(&format!("PROJECT_DIR={folder}")),
                 shell_word(program),
+                arguments.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" "),
             ),
             Self::Codex => format!(
-                "[mcp_servers.{SERVER}]\ncommand = {}\nargs = [\"mcp\"]\n\
+                "[mcp_servers.{SERVER}]\ncommand = {}\nargs = {}\n\
                  env = {{ PROJECT_DIR = {} }}\nstartup_timeout_sec = 10\ntool_timeout_sec = 120\n",
                 quoted(program),
+                json!(arguments),
                 quoted(folder),
             ),
             Self::Cursor | Self::Json => render::pretty_json(&json!({
@@ -96,14 +122,15 @@ impl Client {
                     SERVER: {
                         "type": "stdio",
                         "command": program,
-                        "args": ["mcp"],
+                        "args": arguments,
                         "env": {"PROJECT_DIR": folder},
                     }
                 }
             })),
             Self::Autoforge => {
-                let program = quoted(program);
-                format!("import os\n\nos.execv({program}, [{program}, \"mcp\"])\n")
+                let words = std::iter::once(program).chain(arguments.iter().map(String::as_str));
+                let words: Vec<&str> = words.collect();
+                format!("import os\n\nos.execv({}, {})\n", quoted(program), json!(words))
             }
         }
     }

@@ -4,13 +4,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Task;
-use super::claim::claim_next;
+use super::claim::{OUT_OF_ATTEMPTS, claim_next};
 use crate::cli::exit::Failed;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page};
 use crate::cli::session::Session;
+use crate::cli::signature::SignatureArgs;
 use crate::cli::view::{count, feature_json, ids_text};
-use crate::{BlockedFeature, Feature, GetBlocked, GetReady};
+use crate::{BlockedFeature, Feature, GetBlocked, GetBudgets, GetReady};
 
 /// Options of `ready`.
 #[derive(Debug, Args)]
@@ -27,11 +28,15 @@ impl Task for ReadyArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
         let store = session.open()?;
         if self.claim {
-            return claim_next(&store);
+            let signer = SignatureArgs::default().signer()?;
+            return claim_next(session, &store, &signer);
         }
         let ready = store.call(GetReady { limit: self.limit })?;
+        if ready.total == 0 && store.call(GetBudgets)?.iter().any(|budget| budget.exhausted) {
+            session.hint(OUT_OF_ATTEMPTS);
+        }
         let data = json!({
-            "features": ready.features.iter().map(|f| feature_json(f, &[])).collect::<Value>(),
+            "features": ready.features.iter().map(|f| feature_json(f, &[], false)).collect::<Value>(),
             "total": ready.total,
         });
         let row = |feature: &Feature| {
@@ -60,7 +65,10 @@ pub(crate) struct BlockedArgs {
 impl Task for BlockedArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
         let blocked = session.open()?.call(GetBlocked { limit: self.limit })?;
-        let json = |blocked: &BlockedFeature| feature_json(&blocked.feature, &blocked.blocked_by);
+        let json = |blocked: &BlockedFeature| {
+            let feature = &blocked.feature;
+            feature_json(feature, &blocked.blocked_by, feature.in_progress)
+        };
         let data = json!({
             "features": blocked.features.iter().map(json).collect::<Value>(),
             "total": blocked.total,

@@ -58,7 +58,7 @@ impl Task for ResetArgs {
             if let Some(problem) = problem {
                 return Err(problem.clone().into());
             }
-            confirm(&mut dialogue, &layout, &plan, &session.opening_options())?;
+            confirm(&mut dialogue, &layout, &plan, &session.options())?;
         }
         let reset = reset_project(layout.folder(), scope, &options)?;
         if let Some(list) = &reset.legacy_backlog {

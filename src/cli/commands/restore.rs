@@ -43,7 +43,7 @@ impl Task for RestoreArgs {
         }
         let place = session.place()?;
         if let Some(mut dialogue) = dialogue {
-            self.confirm(&mut dialogue, &session.opening_options())?;
+            self.confirm(&mut dialogue, &session.options())?;
         }
         let options = session.layout_options(self.force);
         let restoration = restore_features(&place.folder, &self.file, &options)?;

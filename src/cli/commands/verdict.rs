@@ -6,9 +6,11 @@ use serde_json::json;
 use super::Task;
 use crate::cli::args::parse_id;
 use crate::cli::exit::Failed;
+use crate::cli::holders::Holders;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
+use crate::cli::signature::AuthorityArgs;
 use crate::cli::view::titled;
 use crate::{ClearInProgress, FeatureId, MarkFailing, MarkPassing, SkipFeature};
 
@@ -17,6 +19,8 @@ struct OneFeature {
     /// The feature.
     #[arg(value_parser = parse_id, allow_negative_numbers = true)]
     id: FeatureId,
+    #[command(flatten)]
+    authority: AuthorityArgs,
 }
 
 /// Options of `pass`.
@@ -49,7 +53,9 @@ pub(crate) struct ReleaseArgs {
 
 impl Task for PassArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
-        let passed = session.open()?.call(MarkPassing { id: self.feature.id })?;
+        let OneFeature { id, authority } = &self.feature;
+        let signer = authority.signer()?;
+        let passed = signer.call(&session.open()?, MarkPassing { id: *id })?;
         let data = json!({"id": passed.id.get(), "name": passed.name, "passes": true});
         let said = Cell::new(Tone::Good, " passes");
         Ok(Answer::new(data, sentence(passed.id, &passed.name, said)))
@@ -58,15 +64,33 @@ impl Task for PassArgs {
 
 impl Task for FailArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
-        let feature = session.open()?.call(MarkFailing { id: self.feature.id })?;
-        let said = Cell::new(Tone::Bad, " fails");
-        Ok(Answer::new(feature.to_json(), sentence(feature.id, &feature.name, said)))
+        let OneFeature { id, authority } = &self.feature;
+        let signer = authority.signer()?;
+        let store = session.open()?;
+        let feature = signer.call(&store, MarkFailing { id: *id })?;
+        let holders = Holders::read(&store)?;
+        let mut data = feature.to_json();
+        holders.add_to(&mut data, &feature);
+        let said = if holders.has_failed(&feature) {
+            let failures = holders.failures_text(*id);
+            Cell::new(Tone::Bad, format_args!(" fails; failed attempts: {failures}"))
+        } else {
+            Cell::new(Tone::Bad, " fails")
+        };
+        if holders.is_exhausted(&feature) {
+            session.hint(format!(
+                "it is not ready any more until `autoforge-store retry {id}` gives it another chance"
+            ));
+        }
+        Ok(Answer::new(data, sentence(feature.id, &feature.name, said)))
     }
 }
 
 impl Task for SkipArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
-        let skipped = session.open()?.call(SkipFeature { id: self.feature.id })?;
+        let OneFeature { id, authority } = &self.feature;
+        let signer = authority.signer()?;
+        let skipped = signer.call(&session.open()?, SkipFeature { id: *id })?;
         let data = json!({
             "id": skipped.id.get(),
             "name": skipped.name,
@@ -81,7 +105,9 @@ impl Task for SkipArgs {
 
 impl Task for ReleaseArgs {
     fn run(&self, session: &mut Session<'_>) -> Result<Answer, Failed> {
-        let feature = session.open()?.call(ClearInProgress { id: self.feature.id })?;
+        let OneFeature { id, authority } = &self.feature;
+        let signer = authority.signer()?;
+        let feature = signer.call(&session.open()?, ClearInProgress { id: *id })?;
         let said = Cell::faint(" is not claimed any more");
         Ok(Answer::new(feature.to_json(), sentence(feature.id, &feature.name, said)))
     }

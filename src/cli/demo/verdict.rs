@@ -1,17 +1,13 @@
-//! Whether everything held: the workers' own logs against the file.
+//! Whether everything held: what agents were told, against the file.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::DemoError;
-use super::crew::Crew;
-use super::director::{Course, Released};
-use super::event::What;
-use super::told::Told;
-use crate::{Feature, JournalMode, ListFeatures, Store};
+use super::Play;
+use crate::cli::exit::Failed;
+use crate::{AttemptOutcome, ClaimRecord, Feature, GetAttempts, JournalMode, ListFeatures, Store};
 
 /// Something that must hold, and what was found.
 #[derive(Debug)]
@@ -25,63 +21,31 @@ pub(super) struct Check {
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) checks: Vec<Check>,
-    pub(super) elapsed: Duration,
-    pub(super) calls: usize,
-    pub(super) slowest: Duration,
-    pub(super) kills: usize,
-    pub(super) released: Vec<i64>,
-}
-
-/// A stretch of time for which a worker certainly held a feature: from the answer to its claim to
-/// its announcement that it lets go.
-#[derive(Debug, Clone, Copy)]
-struct Hold {
-    worker: u32,
-    from: u64,
-    to: u64,
 }
 
 impl Verdict {
     /// Looks at everything and closes the store, which must be the last user of the file.
-    pub(super) async fn reach(
-        store: &Store,
-        crew: &mut Crew,
-        course: &Course,
-        features: usize,
-    ) -> Result<Self, DemoError> {
-        let left = crew.gone().await;
-        let stored = store.call(ListFeatures).map_err(DemoError::storage)?;
-        let told: Vec<&Told> = crew.workers.iter().map(|worker| &worker.told).collect();
+    pub(super) fn reach(store: &Store, play: &Play, features: usize) -> Result<Self, Failed> {
+        let stored = store.call(ListFeatures)?;
+        let attempts = store.call(GetAttempts { feature: None, limit: usize::MAX })?;
+        let passed = &play.report.passed;
         let checks = vec![
             sound(store)?,
             all_pass(&stored, features),
-            acknowledged_once(&told, &stored),
-            acknowledged_is_stored(&told, &stored),
-            nobody_shared(&told, &course.released),
+            acknowledged_once(play, &stored),
+            acknowledged_is_stored(passed, &stored),
+            in_one_hand(&attempts),
+            claims_ended(play, &attempts),
             priorities_differ(&stored),
-            nothing_refused(&told),
-            all_gone(told.len(), &left),
+            nothing_refused(&play.report.refused),
+            all_gone(play),
             closed(store),
         ];
-        let took = || told.iter().flat_map(|told| &told.events).filter_map(|event| event.took);
-        Ok(Self {
-            checks,
-            elapsed: course.elapsed,
-            calls: took().count(),
-            slowest: Duration::from_micros(took().max().unwrap_or(0)),
-            kills: course.kills,
-            released: course.released.iter().map(|released| released.id).collect(),
-        })
+        Ok(Self { checks })
     }
 
     pub(super) fn holds(&self) -> bool {
         self.checks.iter().all(|check| check.holds)
-    }
-
-    pub(super) fn calls_per_second(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 calls")]
-        let calls = self.calls as f64;
-        (calls / self.elapsed.as_secs_f64().max(0.001) * 10.0).round() / 10.0
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -90,12 +54,6 @@ impl Verdict {
         json!({
             "holds": self.holds(),
             "checks": self.checks.iter().map(check).collect::<Vec<_>>(),
-            "seconds": (self.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
-            "calls": self.calls,
-            "calls_per_second": self.calls_per_second(),
-            "slowest_call_ms": self.slowest.as_secs_f64() * 1000.0,
-            "kills": self.kills,
-            "released": self.released,
         })
     }
 }
@@ -104,19 +62,8 @@ fn check(name: &'static str, holds: bool, found: impl Into<String>) -> Check {
     Check { name, holds, found: found.into() }
 }
 
-/// How often workers were told that a feature passes now.
-fn acknowledged(told: &[&Told]) -> BTreeMap<i64, usize> {
-    let mut passes = BTreeMap::new();
-    for event in told.iter().flat_map(|told| &told.events) {
-        if let What::Passed { id } = event.what {
-            *passes.entry(id).or_insert(0) += 1;
-        }
-    }
-    passes
-}
-
-fn sound(store: &Store) -> Result<Check, DemoError> {
-    let diagnosis = store.diagnose().map_err(DemoError::storage)?;
+fn sound(store: &Store) -> Result<Check, Failed> {
+    let diagnosis = store.diagnose()?;
     let findings = diagnosis.integrity.len();
     let holds = findings == 0 && diagnosis.foreign_key_violations == 0;
     let journal = match diagnosis.journal {
@@ -138,78 +85,88 @@ fn all_pass(stored: &[Feature], features: usize) -> Check {
     check("every feature passes", holds, format!("{passing} of {}", stored.len()))
 }
 
-fn acknowledged_once(told: &[&Told], stored: &[Feature]) -> Check {
-    let passes = acknowledged(told);
-    let in_flight: Vec<i64> = told.iter().filter_map(|told| told.in_flight()).collect();
-    let times = |id: i64| passes.get(&id).copied().unwrap_or(0);
-    let wrong: Vec<String> = stored
-        .iter()
-        .map(|feature| feature.id.get())
-        .filter(|id| times(*id) != 1 && !(times(*id) == 0 && in_flight.contains(id)))
+fn acknowledged_once(play: &Play, stored: &[Feature]) -> Check {
+    let passed = &play.report.passed;
+    let times = |id: i64| passed.get(&id).copied().unwrap_or(0);
+    // A killed agent may have let its feature pass without having heard of it.
+    let unheard =
+        |id: i64| play.killed.is_some() && times(id) == 0 && play.report.announced.contains(&id);
+    let ids = || stored.iter().map(|feature| feature.id.get());
+    let wrong: Vec<String> = ids()
+        .filter(|id| times(*id) != 1 && !unheard(*id))
         .map(|id| format!("feature {id} {} times", times(id)))
         .collect();
-    let unheard = in_flight.iter().filter(|id| times(**id) == 0).count();
-    let found = match (wrong.is_empty(), unheard) {
-        (true, 0) => format!("{} acknowledgements, no feature twice", passes.len()),
+    let found = match (wrong.is_empty(), ids().filter(|id| unheard(*id)).count()) {
+        (true, 0) => format!("{} acknowledgements, no feature twice", passed.len()),
         (true, _) => format!(
-            "{} acknowledgements, no feature twice; one more was stored when its worker was killed \
+            "{} acknowledgements, no feature twice; one more was stored when its agent was killed \
              before it heard of it",
-            passes.len()
+            passed.len()
         ),
         (false, _) => wrong.join(", "),
     };
     check("each feature passed exactly once", wrong.is_empty(), found)
 }
 
-fn acknowledged_is_stored(told: &[&Told], stored: &[Feature]) -> Check {
-    let passes = acknowledged(told);
+fn acknowledged_is_stored(passed: &BTreeMap<i64, usize>, stored: &[Feature]) -> Check {
     let is_stored = |id: i64| stored.iter().any(|feature| feature.id.get() == id && feature.passes);
     let lost: Vec<String> =
-        passes.keys().filter(|id| !is_stored(**id)).map(|id| format!("feature {id}")).collect();
+        passed.keys().filter(|id| !is_stored(**id)).map(|id| format!("feature {id}")).collect();
     let found = match lost.as_slice() {
-        [] => format!("{} of {} are in the file", passes.len(), passes.len()),
+        [] => format!("{} of {} are in the file", passed.len(), passed.len()),
         lost => format!("lost: {}", lost.join(", ")),
     };
     check("no acknowledged pass was lost", lost.is_empty(), found)
 }
 
-fn nobody_shared(told: &[&Told], released: &[Released]) -> Check {
-    let mut claims = 0;
+/// Attempts at one feature, by their tokens, follow each other.
+fn in_one_hand(attempts: &[ClaimRecord]) -> Check {
+    let mut sorted: Vec<&ClaimRecord> = attempts.iter().collect();
+    sorted.sort_by_key(|attempt| (attempt.feature, attempt.token));
     let mut shared = Vec::new();
-    for (id, mut holds) in holds(told, released) {
-        claims += holds.len();
-        holds.sort_by_key(|hold| hold.from);
-        for pair in holds.windows(2) {
-            if let [first, second] = pair
-                && second.from < first.to
-            {
-                shared.push(format!("feature {id} by {} and {}", first.worker, second.worker));
-            }
+    for pair in sorted.windows(2) {
+        if let [first, second] = pair
+            && first.feature == second.feature
+            && first.end.as_ref().is_none_or(|end| end.at > second.taken_at)
+        {
+            shared.push(format!("feature {}", first.feature));
         }
     }
     let found = match shared.as_slice() {
-        [] => format!("{claims} claims, none while another worker held the feature"),
+        [] => format!("{} claims, none while another one stood on the feature", attempts.len()),
         shared => shared.join(", "),
     };
-    check("no feature was claimed by two workers at once", shared.is_empty(), found)
+    check("no feature was in two hands at once", shared.is_empty(), found)
 }
 
-fn holds(told: &[&Told], released: &[Released]) -> BTreeMap<i64, Vec<Hold>> {
-    let mut holds: BTreeMap<i64, Vec<Hold>> = BTreeMap::new();
-    for told in told {
-        let mut events = told.events.iter().peekable();
-        while let Some(event) = events.next() {
-            let What::Claimed { id, .. } = event.what else { continue };
-            // A killed worker holds its last claim until the parent takes it back.
-            let taken_back = || {
-                let mine = released.iter().find(|released| released.id == id);
-                mine.map_or(event.at, |released| released.at)
-            };
-            let to = events.peek().map_or_else(taken_back, |next| next.at);
-            holds.entry(id).or_default().push(Hold { worker: told.number, from: event.at, to });
-        }
-    }
-    holds
+/// How the attempts ended, and that of the killed agent.
+fn claims_ended(play: &Play, attempts: &[ClaimRecord]) -> Check {
+    let ended_as = |outcome| {
+        let is = move |a: &&ClaimRecord| a.end.as_ref().is_some_and(|end| end.outcome == outcome);
+        attempts.iter().filter(is)
+    };
+    let standing = attempts.iter().filter(|attempt| attempt.end.is_none()).count();
+    let owned = attempts.iter().all(|attempt| attempt.owner.is_some());
+    let killed = play.killed.map(|agent| agent.to_string());
+    let of_killed = |attempt: &ClaimRecord| {
+        attempt.owner.as_ref().map(|owner| owner.agent.as_str()) == killed.as_deref()
+    };
+    // Only a killed agent fails here; the feature that it was at may have passed in that moment.
+    let only_its = ended_as(AttemptOutcome::Failed).all(of_killed)
+        && ended_as(AttemptOutcome::Failed).count() <= 1;
+    let found = format!(
+        "{} attempts: {} passed, {} given back, {} failed with an agent that was killed, \
+         {standing} still held",
+        attempts.len(),
+        ended_as(AttemptOutcome::Passed).count(),
+        ended_as(AttemptOutcome::Released).count(),
+        ended_as(AttemptOutcome::Failed).count(),
+    );
+    check(
+        "every claim had an owner, and ended as it should",
+        standing == 0 && owned && only_its,
+        found,
+    )
 }
 
 fn priorities_differ(stored: &[Feature]) -> Check {
@@ -221,21 +178,15 @@ fn priorities_differ(stored: &[Feature]) -> Check {
     check("no two features have one priority", holds, found)
 }
 
-fn nothing_refused(told: &[&Told]) -> Check {
-    let events = told.iter().flat_map(|told| &told.events);
-    let refused: Vec<&str> = events
-        .filter_map(|event| match &event.what {
-            What::Refused { message } => Some(message.as_str()),
-            _ => None,
-        })
-        .collect();
+fn nothing_refused(refused: &[String]) -> Check {
     let found = if refused.is_empty() { "none".to_owned() } else { refused.join("; ") };
     check("no call failed", refused.is_empty(), found)
 }
 
-fn all_gone(count: usize, left: &[u32]) -> Check {
-    let found = match left {
-        [] => format!("{count} workers and {count} servers have ended"),
+fn all_gone(play: &Play) -> Check {
+    let left = &play.outcome.left;
+    let found = match left.as_slice() {
+        [] => format!("{} agents have ended, and all that they started", play.outcome.agents),
         left => format!("still running: {left:?}"),
     };
     check("no process is left behind", left.is_empty(), found)
@@ -244,7 +195,9 @@ fn all_gone(count: usize, left: &[u32]) -> Check {
 fn closed(store: &Store) -> Check {
     let report = store.close();
     let copied = report.checkpoint.is_some_and(|checkpoint| checkpoint.complete);
-    let log = side_file(store.path(), "-wal");
+    let mut log = store.path().as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
     let holds = report.fault.is_none() && copied && !log.exists();
     let found = match report.fault {
         Some(fault) => fault.to_string(),
@@ -254,30 +207,26 @@ fn closed(store: &Store) -> Check {
     check("the file was closed cleanly", holds, found)
 }
 
-fn side_file(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::event::Event;
-    use crate::{FeatureId, Steps};
+    use crate::cli::run::Report;
+    use crate::orchestrator::{AgentId, Kind, Outcome};
+    use crate::{AttemptEnd, Caller, Steps, Timestamp};
 
-    fn told(number: u32, killed: bool, events: impl IntoIterator<Item = (u64, What)>) -> Told {
-        let events = events.into_iter().map(|(at, what)| Event { at, took: None, what });
-        Told { number, killed, events: events.collect() }
-    }
-
-    fn claimed(id: i64) -> What {
-        What::Claimed { id, name: String::new() }
+    fn play(passed: &[i64], announced: &[i64], killed: bool) -> Play {
+        let mut report = Report::default();
+        for id in passed {
+            *report.passed.entry(*id).or_default() += 1;
+        }
+        report.announced.extend(announced);
+        let agent = AgentId { kind: Kind::Coding, number: 1 };
+        Play { outcome: Outcome::default(), report, killed: killed.then_some(agent) }
     }
 
     fn feature(id: i64, passes: bool) -> Feature {
         Feature {
-            id: FeatureId::from(id),
+            id: id.into(),
             priority: 1,
             category: String::new(),
             name: String::new(),
@@ -292,42 +241,66 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_feature_in_two_hands_is_noticed() {
-        let first = told(1, false, [(10, claimed(7)), (30, What::Passes { id: 7 })]);
-        let during = told(2, false, [(20, claimed(7)), (40, What::Passes { id: 7 })]);
-        let after = told(3, false, [(31, claimed(7)), (40, What::Passes { id: 7 })]);
-        assert!(!nobody_shared(&[&first, &during], &[]).holds);
-        assert!(nobody_shared(&[&first, &after], &[]).holds);
+    /// An attempt of an agent, from one second to another.
+    fn attempt(
+        token: i64,
+        agent: &str,
+        from: i64,
+        end: Option<(i64, AttemptOutcome)>,
+    ) -> ClaimRecord {
+        let at = |seconds: i64| Timestamp::from_microseconds(seconds * 1_000_000).unwrap();
+        ClaimRecord {
+            token: token.into(),
+            feature: 7.into(),
+            owner: Some(Caller::new(agent, "s")),
+            taken_at: at(from),
+            lease: None,
+            end: end.map(|(until, outcome)| AttemptEnd { at: at(until), outcome, reason: None }),
+        }
     }
 
     #[test]
-    fn a_killed_worker_holds_its_claim_until_it_is_taken_back() {
-        let killed = told(1, true, [(10, claimed(7))]);
-        let released = [Released { id: 7, at: 50 }];
-        let before = told(2, false, [(40, claimed(7)), (60, What::Passes { id: 7 })]);
-        let after = told(2, false, [(51, claimed(7)), (60, What::Passes { id: 7 })]);
-        assert!(!nobody_shared(&[&killed, &before], &released).holds);
-        assert!(nobody_shared(&[&killed, &after], &released).holds);
+    fn a_feature_in_two_hands_is_noticed() {
+        let released = AttemptOutcome::Released;
+        let first = attempt(1, "a", 10, Some((20, released)));
+        let after = attempt(2, "b", 20, None);
+        let during = attempt(2, "b", 19, None);
+        assert!(in_one_hand(&[after.clone(), first.clone()]).holds);
+        assert!(!in_one_hand(&[during, first]).holds);
+        assert!(!in_one_hand(&[attempt(1, "a", 10, None), after]).holds);
+    }
+
+    #[test]
+    fn claims_that_are_held_or_failed_without_a_kill_are_noticed() {
+        let (failed, passed) = (AttemptOutcome::Failed, AttemptOutcome::Passed);
+        let killed = attempt(1, "coder-1", 1, Some((2, failed)));
+        let well = attempt(2, "coder-2", 3, Some((4, passed)));
+        let holds = |killed: bool, attempts: &[ClaimRecord]| {
+            claims_ended(&play(&[], &[], killed), attempts).holds
+        };
+        assert!(holds(true, &[killed.clone(), well.clone()]));
+        assert!(!holds(false, &[killed.clone(), well.clone()]), "nobody was killed");
+        assert!(!holds(true, &[attempt(3, "coder-2", 1, Some((2, failed)))]), "another one");
+        assert!(!holds(true, &[attempt(3, "coder-2", 1, None)]), "still held");
+        let nobody = ClaimRecord { owner: None, ..well };
+        assert!(!holds(true, &[nobody]), "without an owner");
     }
 
     #[test]
     fn a_pass_that_is_told_twice_or_never_is_noticed() {
-        let once = told(1, false, [(10, What::Passed { id: 7 })]);
-        let again = told(2, false, [(20, What::Passed { id: 7 })]);
         let stored = [feature(7, true)];
-        assert!(acknowledged_once(&[&once], &stored).holds);
-        assert!(!acknowledged_once(&[&once, &again], &stored).holds);
-        assert!(!acknowledged_once(&[], &stored).holds);
-        let unheard = told(1, true, [(10, What::Passes { id: 7 })]);
-        assert!(acknowledged_once(&[&unheard], &stored).holds);
+        assert!(acknowledged_once(&play(&[7], &[7], false), &stored).holds);
+        assert!(!acknowledged_once(&play(&[7, 7], &[7], false), &stored).holds);
+        assert!(!acknowledged_once(&play(&[], &[], true), &stored).holds);
+        assert!(!acknowledged_once(&play(&[], &[7], false), &stored).holds);
+        assert!(acknowledged_once(&play(&[], &[7], true), &stored).holds);
     }
 
     #[test]
     fn a_pass_that_the_file_lacks_is_noticed() {
-        let told = told(1, false, [(10, What::Passed { id: 7 })]);
-        assert!(acknowledged_is_stored(&[&told], &[feature(7, true)]).holds);
-        assert!(!acknowledged_is_stored(&[&told], &[feature(7, false)]).holds);
+        let passed = BTreeMap::from([(7, 1)]);
+        assert!(acknowledged_is_stored(&passed, &[feature(7, true)]).holds);
+        assert!(!acknowledged_is_stored(&passed, &[feature(7, false)]).holds);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the database itself holds.
 
+mod records;
+
 use std::path::PathBuf;
 
 use super::Check;
@@ -158,7 +160,7 @@ fn foreign_keys(diagnosis: &Diagnosis) -> Check {
         count => Check::warning(
             "references",
             format!("{count} schedule overrides whose schedule does not exist"),
-            "harmless; whoever deleted the schedules left them",
+            "harmless; `autoforge-store schedules overrides --purge` deletes them",
         ),
     }
 }
@@ -219,25 +221,9 @@ fn feature_checks(findings: &FeatureFindings, users: &Users) -> Vec<Check> {
         .then(|| format!("features with a flag that is NULL: {}", ids(&findings.null_flags)));
     let advice = "they count as false, and the next opening writes that";
     warn("flags", problem, "none is NULL", advice);
-    checks.push(claims(findings, users));
+    checks.extend(records::checks(findings, users));
     checks.push(waiting(findings));
     checks
-}
-
-fn claims(findings: &FeatureFindings, users: &Users) -> Check {
-    let name = "claims";
-    let claimed = &findings.in_progress;
-    if claimed.is_empty() {
-        return Check::ok(name, "no feature is claimed");
-    }
-    if users.is_empty() {
-        return Check::warning(
-            name,
-            format!("claimed, but nobody has the database open: {}", ids(claimed)),
-            "release them (autoforge-store release ID) if their agents are gone",
-        );
-    }
-    Check::ok(name, format!("features that are worked on: {}", ids(claimed)))
 }
 
 fn waiting(findings: &FeatureFindings) -> Check {

@@ -1,6 +1,6 @@
 //! Looking for what no command of ours would have left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use rusqlite::Row;
@@ -11,7 +11,9 @@ use crate::command::Command;
 use crate::database::Features;
 use crate::error::Failure;
 use crate::tx::{LenientRow, Read, Tx};
-use crate::types::{FeatureId, parse_json};
+use crate::types::{
+    AttemptOutcome, ClaimRecord, DependencyGraph, FeatureId, GraphNode, parse_json,
+};
 
 /// What is unusual about the features of a file. Other programs write it too, so every command
 /// copes with all of this; people may want to know all the same.
@@ -34,16 +36,40 @@ pub struct FeatureFindings {
     pub in_progress: Vec<FeatureId>,
     /// Features that wait for a human.
     pub waiting_for_human: Vec<FeatureId>,
+    /// What is unusual about claims and history; `None` in a file of an older release, which has
+    /// neither.
+    pub records: Option<RecordFindings>,
+}
+
+/// What is unusual about the claims and the history of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordFindings {
+    /// Claims that are over though nobody has written it down, by token, and how they are. Whoever
+    /// looks sees their features as free; programs that only know the flags do not.
+    pub lapsed: Vec<(ClaimRecord, AttemptOutcome)>,
+    /// Features in progress on which no owner has a claim: it names nobody, or nobody wrote it down.
+    pub unowned: Vec<FeatureId>,
+    /// Claims that stand though their feature is not in progress, or is gone, by token: a program
+    /// that ran with triggers off ended them. Nothing can be done under them any more.
+    pub without_flag: Vec<ClaimRecord>,
+    /// Features that have failed too often, and do not pass.
+    pub exhausted: Vec<FeatureId>,
+    /// Events between the oldest and the last one that are not there: somebody deleted them.
+    pub missing_events: u64,
+    /// Features that are not as their last events left them: a program that ran with triggers off
+    /// changed them, made them or deleted them.
+    pub unseen_changes: Vec<FeatureId>,
 }
 
 /// Lists what is unusual about the features.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
-/// use autoforge_store::{CheckFeatures, FeatureFindings, Store};
+/// use autoforge_store::{CheckFeatures, RecordFindings, Store};
 ///
 /// let store = Store::open_project(dir.path()).unwrap();
-/// assert_eq!(store.call(CheckFeatures).unwrap(), FeatureFindings::default());
+/// let found = store.call(CheckFeatures).unwrap();
+/// assert_eq!((found.total, found.records), (0, Some(RecordFindings::default())));
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct CheckFeatures;
@@ -82,6 +108,9 @@ impl Command for CheckFeatures {
             [],
             |row| findings.note(row),
         )?;
+        if tx.has_records()? {
+            findings.records = Some(RecordFindings::read(tx)?);
+        }
         Ok(findings)
     }
 }
@@ -106,6 +135,27 @@ impl FeatureFindings {
         malformed(5, "dependencies", is_list_of_ids)?;
         malformed(6, "human_input_request", is_object_or_null)?;
         malformed(7, "human_input_response", is_object_or_null)
+    }
+}
+
+impl RecordFindings {
+    fn read(tx: &Tx<'_, Read>) -> rusqlite::Result<Self> {
+        let (claims, graph) = (tx.standing_claims()?, tx.dependency_graph()?);
+        let flags = tx.dependency_graph_by_flags()?;
+        let is_flagged = |id| flags.node(id).is_some_and(|node| node.in_progress);
+        let owned: BTreeSet<FeatureId> =
+            claims.iter().filter(|c| c.owner.is_some()).map(|c| c.feature).collect();
+        let ids = |wanted: &dyn Fn(&GraphNode) -> bool, graph: &DependencyGraph| {
+            graph.nodes().iter().filter(|node| wanted(node)).map(|node| node.id).collect()
+        };
+        Ok(Self {
+            lapsed: tx.lapsed_claims()?,
+            unowned: ids(&|node| node.in_progress && !owned.contains(&node.id), &flags),
+            without_flag: claims.into_iter().filter(|c| !is_flagged(c.feature)).collect(),
+            exhausted: ids(&|node| node.exhausted && !node.passes, &graph),
+            missing_events: tx.missing_events()?,
+            unseen_changes: tx.unseen_changes()?,
+        })
     }
 }
 

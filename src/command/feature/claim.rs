@@ -1,5 +1,6 @@
 //! Claiming: who works on what.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use crate::database::Features;
 use crate::error::Failure;
 use crate::tx::{Standing, Tx, Write};
 use crate::types::{
-    AttemptOutcome, EventKind, Feature, FeatureId, FenceToken, Field, Fields, Holder,
+    AttemptOutcome, ClaimRecord, EventKind, Feature, FeatureId, FenceToken, Field, Fields, Holder,
 };
 
 /// A feature that its caller, or somebody before, has claimed.
@@ -38,7 +39,7 @@ pub struct ClaimedFeature {
 /// Claims a feature and gives it; a feature that is claimed already is given too, and marked so.
 ///
 /// Of several callers at once exactly one gets `already_claimed: false`. A caller that owns the
-/// claim already gets its token again, and its lease begins anew. A claim that is over, since its
+/// claim already, or whose call carries its token, gets the token again, and the lease begins anew. A claim that is over, since its
 /// lease has run out or its owner's process is dead, is ended and the feature claimed.
 ///
 /// ```
@@ -68,7 +69,7 @@ impl Command for ClaimFeature {
         let (mut feature, standing) = claimable(tx, self.id)?;
         let (already_claimed, token, holder) = match standing {
             Standing::Free => (false, Some(tx.begin_claim(&mut feature)?), None),
-            Standing::Owned(claim) if claim.owner.as_ref() == tx.signature().caller.as_deref() => {
+            Standing::Owned(claim) | Standing::Unowned(Some(claim)) if is_own(tx, &claim) => {
                 tx.renew_claim(claim.token)?;
                 (true, Some(claim.token), None)
             }
@@ -174,6 +175,61 @@ impl Command for ClaimNext {
     }
 }
 
+/// Claims a batch of features for one agent: see [`DependencyGraph::batch`] for which. All are claimed
+/// or none, each under a token of its own; an empty answer means that nothing is ready.
+///
+/// Choice and claims are one transaction, so callers at once get different features. Those in the
+/// batch that wait for others of it are claimed with them, so that nobody else begins what the agent
+/// is about to make possible. Claims that are over are ended first.
+///
+/// [`DependencyGraph::batch`]: crate::DependencyGraph::batch
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use autoforge_store::{ClaimBatch, CreateFeatures, NewFeature, PlannedFeature, Store};
+///
+/// let store = Store::open_project(dir.path()).unwrap();
+/// let plan = |name, depends_on| {
+///     let feature = NewFeature::new("Auth", name, "As usual.", ["Try it"]).unwrap();
+///     PlannedFeature { feature, depends_on }
+/// };
+/// let plan = vec![plan("Log in", vec![]), plan("Log out", vec![0]), plan("Reset", vec![])];
+/// store.call(CreateFeatures::new(plan)).unwrap();
+/// let batch = store.call(ClaimBatch { max: 3, others: 1 }).unwrap();
+/// let names: Vec<_> = batch.iter().map(|claimed| claimed.feature.name.as_str()).collect();
+/// assert_eq!(names, ["Log in", "Log out"]);
+/// ```
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ClaimBatch {
+    /// At most so many features.
+    pub max: usize,
+    /// So many ready features are left to other agents, where there are so many.
+    pub others: usize,
+}
+
+impl Command for ClaimBatch {
+    const NAME: &'static str = "claim_batch";
+    type Database = Features;
+    type Access = Write;
+    type Output = Vec<ClaimedFeature>;
+    type Rejection = Infallible;
+
+    fn run(&self, tx: &Tx<'_, Write>) -> Result<Vec<ClaimedFeature>, Failure<Infallible>> {
+        tx.recover()?;
+        let graph = tx.dependency_graph()?;
+        let categories: BTreeMap<FeatureId, String> = tx.categories()?.into_iter().collect();
+        let alike = |a, b| categories.get(&a) == categories.get(&b);
+        let mut claimed = Vec::new();
+        for id in graph.batch(self.max, self.others, alike) {
+            if let Some(mut feature) = tx.feature(id)? {
+                let token = tx.begin_claim(&mut feature)?;
+                claimed.push(ClaimedFeature { feature, token });
+            }
+        }
+        Ok(claimed)
+    }
+}
+
 /// Gives a claim back. A feature that nobody claimed stays as it is.
 ///
 /// Refused for a feature that somebody else owns, and under a token that is not the claim's.
@@ -201,6 +257,14 @@ impl Command for ClearInProgress {
         }
         Ok(feature)
     }
+}
+
+/// Whether a claim is the caller's: as its owner, or since the call carries its token.
+fn is_own(tx: &Tx<'_, Write>, claim: &ClaimRecord) -> bool {
+    let signature = tx.signature();
+    let owner = claim.owner.as_ref();
+    (owner.is_some() && owner == signature.caller.as_deref())
+        || signature.token == Some(claim.token)
 }
 
 /// The feature and what stands on it, unless it passes, waits for a human, or has failed too often. A

@@ -8,10 +8,13 @@
 
 use crate::types::{Field, Fields};
 
-/// Every claim, each an attempt at a feature; those that stand have no outcome. AUTOINCREMENT, since
-/// a token must never be given out twice, not even after its row was forgotten.
+/// Every claim, each an attempt at a feature; those that stand have no outcome.
+///
+/// A token must never be given out twice. The newest row is never forgotten, so the number after it
+/// is a new one; AUTOINCREMENT would see to it as well, for one more page in each transaction of
+/// other programs.
 pub(super) const CLAIMS: &str = "CREATE TABLE autoforge_claims (
-    token INTEGER PRIMARY KEY AUTOINCREMENT,
+    token INTEGER PRIMARY KEY,
     feature_id INTEGER NOT NULL,
     taken_at INTEGER NOT NULL,
     agent TEXT,
@@ -51,13 +54,13 @@ pub(super) const REQUESTS: &str = "CREATE TABLE autoforge_requests (
     answer TEXT NOT NULL
 )";
 
-/// One row an event. `fields` has a bit for each column of `features` that the event changed, in
+/// One row an event; the newest is never forgotten, so that ids only grow. `fields` has a bit for each column of `features` that the event changed, in
 /// their order; only those have values here. The values have no type of their own, so they are what
 /// the feature's column held.
 pub(super) fn events() -> String {
     format!(
         "CREATE TABLE autoforge_events (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            id INTEGER PRIMARY KEY,
             at INTEGER NOT NULL,
             feature_id INTEGER NOT NULL,
             kind TEXT NOT NULL,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::signing::{REASON, REQUEST_ID};
 use super::{Call, Effect, Outcome, Tool, answer, boolean, feature, integer, text};
 use crate::mcp::arguments::{BadArgument, List, Text, array};
 use crate::mcp::present::{Answer, Trouble};
@@ -46,7 +47,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       0-based positions in depends_on_indices. A wrong item is refused with its \
                       index, and then nothing was created. Gives how many were created and how \
                       many of them have dependencies.",
-        parameters: &[&FEATURES],
+        parameters: &[&FEATURES, &REASON, &REQUEST_ID],
         output: Some(|| answer(json!({"created": integer(), "with_dependencies": integer()}))),
         effect: Effect::Write,
         handler: |call| Box::pin(create_bulk(call)),
@@ -57,7 +58,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Creates one feature behind all others and gives it with its new id. Look \
                       first whether there is such a feature already; for several at once call \
                       feature_create_bulk.",
-        parameters: &[&CATEGORY, &NAME, &DESCRIPTION, &STEPS],
+        parameters: &[&CATEGORY, &NAME, &DESCRIPTION, &STEPS, &REASON, &REQUEST_ID],
         output: Some(|| {
             answer(json!({"success": boolean(), "message": text(), "feature": feature()}))
         }),
@@ -92,7 +93,7 @@ async fn create(mut call: Call) -> Outcome {
     let steps = STEPS.read_texts(&mut call.arguments)?;
     let new = NewFeature::new(category, name, description, steps)
         .map_err(|problem| BadArgument::rule(part(&problem), &problem))?;
-    let feature = call.run(CreateFeature::new(new)).await?;
+    let feature = call.change(CreateFeature::new(new)).await?;
     let message = format!("Created feature: {}", feature.name);
     Ok(Answer::Json(json!({"success": true, "message": message, "feature": feature.to_json()})))
 }
@@ -120,7 +121,7 @@ async fn create_bulk(mut call: Call) -> Outcome {
         };
         features.push(planned(item).map_err(invalid)?);
     }
-    let created = call.run(CreateFeatures::new(features)).await?;
+    let created = call.change(CreateFeatures::new(features)).await?;
     let (count, with_dependencies) = (created.ids.len(), created.with_dependencies);
     Ok(Answer::Json(json!({"created": count, "with_dependencies": with_dependencies})))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::signing::{REASON, REQUEST_ID};
 use super::{Call, Effect, FEATURE_ID, Outcome, Tool, answer, boolean, ids, ids_json, integer};
 use crate::mcp::arguments::{Integer, List};
 use crate::mcp::present::Answer;
@@ -23,7 +24,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Makes a feature wait until another one passes. Refused where either does not \
                       exist, where they would wait for each other in a circle, and beyond 20 \
                       dependencies. Gives all dependencies of the feature.",
-        parameters: &[&FEATURE_ID, &DEPENDENCY_ID],
+        parameters: &[&FEATURE_ID, &DEPENDENCY_ID, &REASON, &REQUEST_ID],
         output: Some(|| answer(list())),
         effect: Effect::WriteOnce,
         handler: |call| Box::pin(add(call)),
@@ -33,7 +34,7 @@ pub(super) const TOOLS: &[Tool] = &[
         title: "Remove a dependency",
         description: "Ends a feature's wait for another one. Refused where it does not wait for \
                       it. Gives the dependencies that are left.",
-        parameters: &[&FEATURE_ID, &DEPENDENCY_ID],
+        parameters: &[&FEATURE_ID, &DEPENDENCY_ID, &REASON, &REQUEST_ID],
         output: Some(|| answer(list())),
         effect: Effect::WriteOnce,
         handler: |call| Box::pin(remove(call)),
@@ -44,7 +45,7 @@ pub(super) const TOOLS: &[Tool] = &[
         description: "Replaces everything a feature waits for by the given ids; an empty array \
                       ends all waiting. Refused as a whole where an id does not exist, is named \
                       twice or would close a circle. Gives the dependencies as they are then.",
-        parameters: &[&FEATURE_ID, &DEPENDENCY_IDS],
+        parameters: &[&FEATURE_ID, &DEPENDENCY_IDS, &REASON, &REQUEST_ID],
         output: Some(|| answer(list())),
         effect: Effect::WriteOnce,
         handler: |call| Box::pin(set(call)),
@@ -67,17 +68,17 @@ fn shown(list: &DependencyList) -> Answer {
 async fn add(mut call: Call) -> Outcome {
     let id = FEATURE_ID.read_id(&mut call.arguments)?;
     let dependency = DEPENDENCY_ID.read_id(&mut call.arguments)?;
-    Ok(shown(&call.run(AddDependency { id, dependency }).await?))
+    Ok(shown(&call.change(AddDependency { id, dependency }).await?))
 }
 
 async fn remove(mut call: Call) -> Outcome {
     let id = FEATURE_ID.read_id(&mut call.arguments)?;
     let dependency = DEPENDENCY_ID.read_id(&mut call.arguments)?;
-    Ok(shown(&call.run(RemoveDependency { id, dependency }).await?))
+    Ok(shown(&call.change(RemoveDependency { id, dependency }).await?))
 }
 
 async fn set(mut call: Call) -> Outcome {
     let id = FEATURE_ID.read_id(&mut call.arguments)?;
     let dependencies = DEPENDENCY_IDS.read_ids(&mut call.arguments)?;
-    Ok(shown(&call.run(SetDependencies { id, dependencies }).await?))
+    Ok(shown(&call.change(SetDependencies { id, dependencies }).await?))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::signing::{CLAIM_TOKEN, OVERRIDE, REASON, REQUEST_ID};
 use super::{Call, Effect, FEATURE_ID, Outcome, Tool, answer, boolean, integer, text};
 use crate::mcp::arguments::{BadArgument, List, Text, array};
 use crate::mcp::present::{Answer, Trouble};
@@ -36,7 +37,7 @@ pub(super) const TOOLS: &[Tool] = &[
                       about a feature that is in progress. The claim ends and nobody can take the \
                       feature until the answer is there; go on with another one. The answer stands \
                       in human_input_response when the feature is claimed again.",
-        parameters: &[&FEATURE_ID, &PROMPT, &FIELDS],
+        parameters: &[&FEATURE_ID, &PROMPT, &FIELDS, &CLAIM_TOKEN, &OVERRIDE, &REASON, &REQUEST_ID],
         output: Some(|| {
             answer(json!({
                 "success": boolean(),
@@ -109,7 +110,7 @@ async fn request_human_input(mut call: Call) -> Outcome {
     let fields = FIELDS.read_objects(&mut call.arguments)?;
     let fields = fields.into_iter().map(Value::Object).collect();
     let request = HumanInputRequest::new(prompt, fields).map_err(|problem| invalid(&problem))?;
-    let name = call.run(RequestHumanInput { id, request }).await?;
+    let name = call.end(id, RequestHumanInput { id, request }).await?;
     let message = format!("Feature '{name}' is now blocked waiting for human input");
     Ok(Answer::Json(json!({
         "success": true,

@@ -142,7 +142,7 @@ pub(super) const TOOLS: &[Tool] = &[
 ];
 
 async fn get_stats(call: Call) -> Outcome {
-    let stats = call.run(GetStats).await?;
+    let stats = call.look(GetStats).await?;
     Ok(Answer::Json(json!({
         "passing": stats.passing,
         "in_progress": stats.in_progress,
@@ -154,17 +154,17 @@ async fn get_stats(call: Call) -> Outcome {
 
 async fn get_by_id(mut call: Call) -> Outcome {
     let id = FEATURE_ID.read_id(&mut call.arguments)?;
-    Ok(Answer::Json(call.run(GetFeature { id }).await?.to_json()))
+    Ok(Answer::Json(call.look(GetFeature { id }).await?.to_json()))
 }
 
 async fn get_summary(mut call: Call) -> Outcome {
     let id = FEATURE_ID.read_id(&mut call.arguments)?;
-    Ok(Answer::Json(call.run(GetSummary { id }).await?.to_json()))
+    Ok(Answer::Json(call.look(GetSummary { id }).await?.to_json()))
 }
 
 async fn get_ready(mut call: Call) -> Outcome {
     let limit = READY_LIMIT.read_count(&mut call.arguments)?;
-    let ready = call.run(GetReady { limit }).await?;
+    let ready = call.look(GetReady { limit }).await?;
     let features: Vec<Value> = ready.features.iter().map(crate::Feature::to_json).collect();
     let count = features.len();
     Ok(Answer::Json(json!({"features": features, "count": count, "total_ready": ready.total})))
@@ -172,7 +172,7 @@ async fn get_ready(mut call: Call) -> Outcome {
 
 async fn get_blocked(mut call: Call) -> Outcome {
     let limit = BLOCKED_LIMIT.read_count(&mut call.arguments)?;
-    let blocked = call.run(GetBlocked { limit }).await?;
+    let blocked = call.look(GetBlocked { limit }).await?;
     let shown = |entry: &crate::BlockedFeature| {
         feature_and(&entry.feature, "blocked_by", ids_json(&entry.blocked_by))
     };
@@ -182,5 +182,5 @@ async fn get_blocked(mut call: Call) -> Outcome {
 }
 
 async fn get_graph(call: Call) -> Outcome {
-    Ok(Answer::Json(call.run(GetGraph).await?.to_json()))
+    Ok(Answer::Json(call.look(GetGraph).await?.to_json()))
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    AttemptEnd, AttemptOutcome, Caller, Claim, ClaimRecord, ClaimedFeature, ClaimedNext, EventKind,
-    Feature, FeatureId, FenceToken, Field, Holder, Lease, PassedFeature, Policy, Ready,
-    RecoveredClaim, RenewedClaims, SkippedFeature, StandingClaim, Tenure, Timestamp,
+    AttemptEnd, AttemptOutcome, Budget, Caller, Claim, ClaimRecord, ClaimedFeature, ClaimedNext,
+    EventKind, Feature, FeatureId, FenceToken, Field, Holder, Lease, PassedFeature, Policy, Ready,
+    RecordFindings, RecoveredClaim, RenewedClaims, SkippedFeature, StandingClaim, Tenure,
+    Timestamp,
 };
 
 use super::super::call::World;
@@ -173,16 +174,39 @@ impl Model {
         claims.filter_map(|claim| Some((claim.clone(), lapse(claim, world)?))).collect()
     }
 
-    /// The features that have failed too often, counting the claims that are over.
-    fn exhausted(&self, world: &World) -> BTreeSet<FeatureId> {
-        let over = self.lapsed(world);
-        let is_used_up = |id: &FeatureId| {
-            let recorded = self.failures.get(id).copied().unwrap_or(0);
-            let failures =
-                recorded as usize + over.iter().filter(|(claim, _)| claim.feature == *id).count();
-            self.policy.attempts.is_some_and(|limit| failures >= limit as usize)
+    /// How often features have failed, counting the claims that are over.
+    pub(super) fn budgets(&self, world: &World) -> Vec<Budget> {
+        let over: Vec<_> = self.lapsed(world).into_iter().map(|(claim, _)| claim.feature).collect();
+        let failed: BTreeSet<_> = self.failures.keys().chain(&over).copied().collect();
+        let budget = |feature| {
+            let recorded = self.failures.get(&feature).copied().unwrap_or(0);
+            let failures = recorded + u32::from(over.contains(&feature));
+            let exhausted = self.policy.attempts.is_some_and(|limit| failures >= limit);
+            Budget { feature, failures, exhausted }
         };
-        self.features.keys().copied().filter(is_used_up).collect()
+        failed.into_iter().map(budget).collect()
+    }
+
+    /// The features that have failed too often.
+    pub(super) fn exhausted(&self, world: &World) -> BTreeSet<FeatureId> {
+        let budgets = self.budgets(world).into_iter();
+        budgets.filter(|budget| budget.exhausted).map(|budget| budget.feature).collect()
+    }
+
+    /// What is unusual about claims and history. No program here runs with triggers off.
+    pub(super) fn record_findings(&self, world: &World) -> RecordFindings {
+        let exhausted = self.exhausted(world);
+        let has_owner = |id| self.standing_row(id).is_some_and(|claim| claim.owner.is_some());
+        let ids = |wanted: &dyn Fn(&Feature) -> bool| {
+            let features = self.features.values().filter(|feature| wanted(feature));
+            features.map(|feature| feature.id).collect()
+        };
+        RecordFindings {
+            lapsed: self.lapsed(world),
+            unowned: ids(&|feature| feature.in_progress && !has_owner(feature.id)),
+            exhausted: ids(&|feature| !feature.passes && exhausted.contains(&feature.id)),
+            ..RecordFindings::default()
+        }
     }
 
     pub(super) fn ready(&self, world: &World, limit: usize) -> Ready {
@@ -224,7 +248,10 @@ impl Model {
         let (mut feature, standing) = self.claimable(id)?;
         let (already_claimed, token, holder) = match standing {
             Standing::Nothing => (false, Some(self.take(&mut feature)), None),
-            Standing::Owned(claim) if claim.owner == self.caller() => {
+            Standing::Owned(claim) | Standing::Unowned(Some(claim))
+                if claim.owner.is_some() && claim.owner == self.caller()
+                    || self.now.call.number() == Some(claim.token) =>
+            {
                 self.renew(&[claim.token.get()]);
                 (true, Some(claim.token), None)
             }
@@ -266,6 +293,19 @@ impl Model {
             blocked: schedule::blocked(&self.features, 0).total,
             exhausted: open.iter().filter(|feature| exhausted.contains(&feature.id)).count(),
         }
+    }
+
+    pub(super) fn claim_batch(&mut self, max: usize, others: usize) -> Vec<ClaimedFeature> {
+        self.recover();
+        let world = self.now.world.clone();
+        let ready = self.ready(&world, usize::MAX).features;
+        let exhausted = self.exhausted(&world);
+        let batch = schedule::batch(&self.features, &ready, &exhausted, max, others);
+        let claim = |mut feature: Feature| {
+            let token = self.take(&mut feature);
+            ClaimedFeature { feature, token }
+        };
+        batch.into_iter().map(claim).collect()
     }
 
     pub(super) fn clear_in_progress(&mut self, id: i64) -> Verdict {
@@ -379,7 +419,11 @@ impl Model {
     }
 
     pub(super) fn retry(&mut self, id: i64) -> Verdict {
-        let feature = self.existing(id)?;
+        let mut feature = self.existing(id)?;
+        if let Standing::Over(claim, outcome) = self.standing(&feature) {
+            self.end_over(&claim, outcome);
+            feature.in_progress = false;
+        }
         if self.failures.remove(&feature.id).is_some() {
             self.note(feature.id, Vec::new(), EventKind::Retried.into());
         }

@@ -131,6 +131,7 @@ pub(super) fn look_back() -> BoxedStrategy<Op> {
     );
     prop_oneof![
         1 => Just(Op::GetClaims),
+        1 => Just(Op::GetBudgets),
         1 => (of_one(), limit()).prop_map(|(feature, limit)| Op::GetAttempts { feature, limit }),
         1 => Just(Op::GetPolicy),
         1 => (number(), limit()).prop_map(|(since, limit)| Op::GetChanges { since, limit }),

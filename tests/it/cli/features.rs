@@ -13,7 +13,12 @@ fn status_counts_and_names_what_waits() {
     assert_eq!(data["percentage"], 20.0);
     let waiting = json!([{"id": 3, "name": "Pay", "prompt": "Which provider?"}]);
     assert_eq!(data["waiting_for_human"], waiting);
-    assert_eq!(data["being_worked_on"], json!([{"id": 2, "name": "Log out"}]));
+    let working = &data["being_worked_on"];
+    assert_eq!((&working[0]["id"], &working[0]["name"]), (&json!(2), &json!("Log out")));
+    assert_eq!(
+        (working.as_array().unwrap().len(), &working[0]["claim"]["agent"]),
+        (1, &json!(null))
+    );
     assert_eq!(data["warnings"], json!([]));
 
     let text = project.run(["status"]).ok();
@@ -69,7 +74,7 @@ fn list_filters_by_status_category_and_text() {
     let both = project.json(["list", "--status", "done,blocked"]).data();
     assert_eq!((ids(both.clone()), both["total"].as_i64()), (vec![5, 1], Some(5)));
     let text = project.run(["list", "--status", "blocked"]).ok();
-    assert_eq!(text, "5\t5\tblocked\tShop\tShip\t3, 4\n");
+    assert_eq!(text, "5\t5\tblocked\tShop\tShip\t3, 4\t\t\n");
     assert_eq!(project.run(["list", "--search", "nothing"]).ok(), "");
 }
 

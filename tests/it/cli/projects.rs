@@ -64,6 +64,20 @@ fn a_folder_without_a_database_is_refused_and_left_alone() {
         &["export"],
         &["export", "list.json"],
         &["graph"],
+        &["progress"],
+        &["schedules", "list"],
+        &["schedules", "next"],
+        &["schedules", "override", "stop"],
+        &["explain", "1"],
+        &["claims"],
+        &["claims", "1"],
+        &["recover"],
+        &["retry", "1"],
+        &["log"],
+        &["watch"],
+        &["undo", "1", "--dry-run"],
+        &["undo", "1", "--yes"],
+        &["policy"],
     ];
     for args in commands {
         let text = run_in(project.path(), *args);
@@ -153,6 +167,25 @@ fn a_wrong_command_line_ends_with_2() {
         &["list", "--status", "lost"],
         &["export", "--force"],
         &["--lock-wait", "-1", "status"],
+        &["claim", "4", "--lease", "1h"],
+        &["claim", "4", "--as", "a", "--lease", "soon"],
+        &["claim", "4", "--as", ""],
+        &["pass", "4", "--session", "s"],
+        &["pass", "4", "--token", "1", "--force"],
+        &["pass", "4", "--request-id", ""],
+        &["claims", "4", "--all"],
+        &["claims", "--limit", "4"],
+        &["undo"],
+        &["undo", "1"],
+        &["undo", "1", "--feature", "4", "--yes"],
+        &["undo", "1", "--agent", "a", "--yes"],
+        &["undo", "1", "--yes", "--dry-run"],
+        &["policy", "--attempts", "0"],
+        &["policy", "--events", "0"],
+        &["policy", "--answers-for", "0.5"],
+        &["watch", "--count", "0"],
+        &["watch", "--timeout", "0"],
+        &["log", "--since", "x"],
     ];
     for args in wrong {
         assert_eq!(run_in(project.path(), *args).code, 2, "{args:?}");
@@ -223,6 +256,21 @@ fn text_that_steers_a_terminal_reaches_none() {
         &["edit", "1", "--priority", "9"],
         &["pass", "1"],
         &["delete", "1", "--yes"],
+        &["claim", "3", "--as", "x\u{1b}[31m"],
+        &["release", "3"],
+        &["release", "3", "--force", "--as", "\u{9b}2J\u{202e}", "--reason", "\u{1b}]0;t\u{7}"],
+        &["claim", "3", "--as", "x\u{1b}[31m", "--lease", "0.000001"],
+        &["claims"],
+        &["claims", "3"],
+        &["recover"],
+        &["log"],
+        &["log", "--full"],
+        &["watch", "--since", "0", "--count", "9"],
+        &["explain", "2"],
+        &["retry", "3"],
+        &["undo", "--feature", "3", "--dry-run"],
+        &["undo", "--session", "\u{1b}[31m", "--dry-run"],
+        &["undo", "--feature", "1", "--yes"],
     ];
     for args in commands {
         for json in [&[][..], &["--json"]] {
@@ -303,6 +351,13 @@ fn configurations_name_the_program_and_the_project_in_full() {
         let data = project.json(args).data();
         assert_eq!((&data["command"], &data["configuration"]), (&json!(PROGRAM), &json!(text)));
         assert_eq!(data["env"]["PROJECT_DIR"], folder);
+    }
+    for client in ["claude-code", "codex", "cursor", "autoforge", "json"] {
+        let args = ["mcp-config", "--client", client, "--agent", "a b", "--lease", "2m"];
+        let data = project.json(args).data();
+        assert_eq!(data["args"], json!(["mcp", "--agent", "a b", "--lease", "120s"]));
+        let text = data["configuration"].as_str().unwrap();
+        assert!(text.contains("\"a b\"") || text.contains("'a b'"), "{text}");
     }
     for client in ["cursor", "json"] {
         let text = project.run(["mcp-config", "--client", client]).ok();

@@ -19,7 +19,7 @@ fn assert_unopened(project: &Path, code: &str) {
     let before = files(project);
     let mut server = Server::of(project);
     let list = server.request("tools/list", json!({}));
-    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 20);
+    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), super::TOOLS);
     for (tool, arguments) in [
         ("feature_get_stats", json!({})),
         ("feature_claim_and_get", json!({"feature_id": 1})),

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Map, Value, json};
 
-use super::{files, project};
+use super::{TOOLS, files, project};
 use crate::mcp_client::{Server, command, command_for};
 
 const MODERN: &str = "2026-07-28";
@@ -59,7 +59,7 @@ fn the_revision_without_a_handshake_works_from_the_first_request() {
     let found = server.request("server/discover", json!({"_meta": meta()}));
     assert_eq!(found["result"]["supportedVersions"].as_array().unwrap().last().unwrap(), MODERN);
     let list = server.request("tools/list", json!({"_meta": meta()}));
-    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 20);
+    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), TOOLS);
     assert!(list["result"]["ttlMs"].as_u64().unwrap() > 0);
     assert_eq!(list["result"]["cacheScope"], "public");
     let call = json!({"_meta": meta(), "name": "feature_get_stats", "arguments": {}});
@@ -82,7 +82,7 @@ fn a_client_may_look_around_first_and_introduce_itself_then() {
     server.send(&json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}));
     server.request("server/discover", json!({"_meta": meta()}));
     assert_eq!(server.introduce("2025-11-25")["protocolVersion"], "2025-11-25");
-    assert_eq!(tools(&mut server).len(), 20);
+    assert_eq!(tools(&mut server).len(), TOOLS);
 }
 
 #[test]
@@ -95,7 +95,9 @@ fn the_tools_are_always_listed_in_the_same_way() {
                     feature_claim_and_get feature_mark_in_progress feature_clear_in_progress \
                     feature_mark_passing feature_mark_failing feature_skip feature_create_bulk \
                     feature_create feature_add_dependency feature_remove_dependency \
-                    feature_set_dependencies feature_request_human_input ask_user";
+                    feature_set_dependencies feature_request_human_input ask_user \
+                    feature_explain feature_get_claims feature_get_attempts feature_get_log \
+                    feature_get_changes feature_retry feature_undo";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(tools(&mut server), list);
 }
@@ -104,17 +106,18 @@ fn the_tools_are_always_listed_in_the_same_way() {
 fn every_tool_says_what_it_does_and_what_it_may_change() {
     let (_dir, mut server) = project();
     let changes_once_more_each_time: BTreeSet<&str> =
-        ["claim_next", "skip", "create", "create_bulk", "request_human_input"].into();
+        ["claim_next", "skip", "create", "create_bulk", "request_human_input", "undo"].into();
     for tool in tools(&mut server) {
         let name = tool["name"].as_str().unwrap();
         assert!(tool["description"].as_str().unwrap().len() > 60, "{name}");
         assert_eq!(tool["title"], tool["annotations"]["title"]);
         assert!(!tool["title"].as_str().unwrap().is_empty());
-        let reads = name == "ask_user" || name.starts_with("feature_get_");
+        let reads =
+            ["ask_user", "feature_explain"].contains(&name) || name.starts_with("feature_get_");
         let short = name.trim_start_matches("feature_");
         let hints = &tool["annotations"];
         assert_eq!(hints["readOnlyHint"], reads, "{name}");
-        assert_eq!(hints["destructiveHint"], false, "{name}");
+        assert_eq!(hints["destructiveHint"], name == "feature_undo", "{name}");
         assert_eq!(hints["openWorldHint"], false, "{name}");
         let once = !changes_once_more_each_time.contains(short);
         assert_eq!(hints["idempotentHint"], once, "{name}");
@@ -134,7 +137,8 @@ fn every_tool_says_what_it_does_and_what_it_may_change() {
     }
 }
 
-/// Name, type and bounds of each argument; a `!` marks those that must be given.
+/// Name, type and bounds of each argument; a `!` marks those that must be given. `why` stands for a
+/// reason and a request id, `as` for a claim's token and the will to override before them.
 const ARGUMENTS: &[(&str, &str)] = &[
     ("feature_get_stats", ""),
     ("feature_get_by_id", "feature_id! integer 1.."),
@@ -142,27 +146,44 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("feature_get_ready", "limit integer 1..50 =10"),
     ("feature_get_blocked", "limit integer 1..100 =20"),
     ("feature_get_graph", ""),
-    ("feature_claim_next", ""),
-    ("feature_claim_and_get", "feature_id! integer 1.."),
-    ("feature_mark_in_progress", "feature_id! integer 1.."),
-    ("feature_clear_in_progress", "feature_id! integer 1.."),
-    ("feature_mark_passing", "feature_id! integer 1.."),
-    ("feature_mark_failing", "feature_id! integer 1.."),
-    ("feature_skip", "feature_id! integer 1.."),
-    ("feature_create_bulk", "features! array of object"),
+    ("feature_claim_next", "why"),
+    ("feature_claim_and_get", "feature_id! integer 1.., why"),
+    ("feature_mark_in_progress", "feature_id! integer 1.., why"),
+    ("feature_clear_in_progress", "feature_id! integer 1.., as"),
+    ("feature_mark_passing", "feature_id! integer 1.., as"),
+    ("feature_mark_failing", "feature_id! integer 1.., as"),
+    ("feature_skip", "feature_id! integer 1.., as"),
+    ("feature_create_bulk", "features! array of object, why"),
     (
         "feature_create",
         "category! string 1..100, name! string 1..255, description! string 1.., \
-         steps! array of string 1..",
+         steps! array of string 1.., why",
     ),
-    ("feature_add_dependency", "feature_id! integer 1.., dependency_id! integer 1.."),
-    ("feature_remove_dependency", "feature_id! integer 1.., dependency_id! integer 1.."),
-    ("feature_set_dependencies", "feature_id! integer 1.., dependency_ids! array of integer"),
+    ("feature_add_dependency", "feature_id! integer 1.., dependency_id! integer 1.., why"),
+    ("feature_remove_dependency", "feature_id! integer 1.., dependency_id! integer 1.., why"),
+    ("feature_set_dependencies", "feature_id! integer 1.., dependency_ids! array of integer, why"),
     (
         "feature_request_human_input",
-        "feature_id! integer 1.., prompt! string 1.., fields! array of object 1..",
+        "feature_id! integer 1.., prompt! string 1.., fields! array of object 1.., as",
     ),
     ("ask_user", "questions! array of object"),
+    ("feature_explain", "feature_id! integer 1.."),
+    ("feature_get_claims", ""),
+    ("feature_get_attempts", "feature_id integer 1.., limit integer 1..100 =20"),
+    (
+        "feature_get_log",
+        "feature_id integer 1.., session string 1.., before integer 1.., limit integer 1..500 =50",
+    ),
+    (
+        "feature_get_changes",
+        "since integer 0.., wait_seconds integer 0..60 =0, limit integer 1..500 =50",
+    ),
+    ("feature_retry", "feature_id! integer 1.., why"),
+    (
+        "feature_undo",
+        "event_id integer 1.., feature_id integer 1.., session string 1.., agent string 1.., \
+         dry_run boolean, why",
+    ),
 ];
 
 fn described(tool: &Value) -> String {
@@ -186,15 +207,25 @@ fn described(tool: &Value) -> String {
     arguments.iter().map(describe).collect::<Vec<_>>().join(", ")
 }
 
+fn in_full(text: &str) -> String {
+    let why = "reason string 1..1000, request_id string 1..200";
+    let under = format!("claim_token integer 1.., override boolean, {why}");
+    match (text.strip_suffix("as"), text.strip_suffix("why")) {
+        (Some(own), _) => format!("{own}{under}"),
+        (_, Some(own)) => format!("{own}{why}"),
+        _ => text.to_owned(),
+    }
+}
+
 #[test]
 fn every_tool_takes_the_arguments_that_agents_know() {
     let (_dir, mut server) = project();
     let list = tools(&mut server);
     let found: Vec<_> =
         list.iter().map(|tool| (tool["name"].as_str().unwrap(), described(tool))).collect();
-    let expected: Vec<_> =
-        ARGUMENTS.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+    let expected: Vec<_> = ARGUMENTS.iter().map(|(name, text)| (*name, in_full(text))).collect();
     assert_eq!(found, expected);
+    assert_eq!(found.len(), TOOLS);
 }
 
 #[test]

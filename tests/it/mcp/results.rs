@@ -103,7 +103,7 @@ fn the_next_feature_is_claimed_until_there_is_none() {
     let next = |server: &mut Server| server.done("feature_claim_next", json!({}));
     let nothing = |reason: &str, in_progress: i64, waiting: i64, blocked: i64| {
         json!({"claimed": false, "reason": reason, "in_progress": in_progress,
-            "waiting_for_human": waiting, "blocked": blocked})
+            "waiting_for_human": waiting, "blocked": blocked, "out_of_attempts": 0})
     };
     assert_same(&next(&mut server), &nothing("all_passing", 0, 0, 0));
     server.create("one", &[]);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoforge_store::{
-    AddDependency, AnswerHumanInput, Caller, Circumstances, ClaimFeature, ClaimNext, ClaimedNext,
-    ClearInProgress, Command, CreateFeature, CreateFeatures, DeleteFeature, Feature,
+    AddDependency, AnswerHumanInput, Caller, Circumstances, ClaimBatch, ClaimFeature, ClaimNext,
+    ClaimedNext, ClearInProgress, Command, CreateFeature, CreateFeatures, DeleteFeature, Feature,
     FeatureChanges, FenceToken, HumanInputAnswer, HumanInputRequest, ImportBacklog, MarkFailing,
     MarkInProgress, MarkPassing, Moment, NewFeature, PlannedFeature, Policy, ProcessIdentity,
     RecoverClaims, RemoveDependency, RenewClaims, RequestHumanInput, RetryFeature, SetDependencies,
-    SetPolicy, SkipFeature, Steps, Store, Timestamp, UpdateFeature, Uptime,
+    SetPolicy, SkipFeature, Steps, Store, Stored, Timestamp, Undo, UndoTarget, UpdateFeature,
+    Uptime,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -40,6 +41,7 @@ fn the_arguments_of_commands_have_their_lasting_form() {
     let id = 1.into();
     let dependency = 2.into();
     assert_eq!(form(&ClaimNext), "null");
+    assert_eq!(form(&ClaimBatch { max: 3, others: 1 }), r#"{"max":3,"others":1}"#);
     assert_eq!(form(&RecoverClaims), "null");
     assert_eq!(form(&ClaimFeature { id }), r#"{"id":1}"#);
     assert_eq!(form(&MarkInProgress { id }), r#"{"id":1}"#);
@@ -53,6 +55,12 @@ fn the_arguments_of_commands_have_their_lasting_form() {
     assert_eq!(form(&RemoveDependency { id, dependency }), r#"{"id":1,"dependency":2}"#);
     let all = SetDependencies { id, dependencies: ids(&[3, 2]) };
     assert_eq!(form(&all), r#"{"id":1,"dependencies":[3,2]}"#);
+    let undo = |target| form(&Undo { target });
+    assert_eq!(undo(UndoTarget::Last(id)), r#"{"target":{"last":1}}"#);
+    assert_eq!(undo(UndoTarget::Event(9.into())), r#"{"target":{"event":9}}"#);
+    let session = UndoTarget::Session { session: "monday".into(), agent: None };
+    let expected = r#"{"target":{"session":{"session":"monday","agent":null}}}"#;
+    assert_eq!(undo(session), expected);
     assert_eq!(form(&RenewClaims { tokens: vec![FenceToken::from(7)] }), r#"{"tokens":[7]}"#);
     assert_eq!(
         form(&SetPolicy(Policy::default())),
@@ -171,6 +179,29 @@ fn every_command_gives_its_answer_again() {
     assert_eq!(twice(&empty, ImportBacklog { entries }), 2);
     let nothing = twice(&empty, ClaimNext);
     assert!(matches!(nothing, ClaimedNext::NothingReady { in_progress: 1, .. }));
+}
+
+#[test]
+fn what_was_taken_back_comes_back_whole() {
+    let (project, store) = Project::with_features(4);
+    let foreign = project.foreign();
+    for sql in [
+        "UPDATE features SET priority = 9e999, steps = x'00ff', description = 2.5 WHERE id = 1",
+        "UPDATE features SET dependencies = '[2]' WHERE id IN (3, 4)",
+    ] {
+        foreign.execute_batch(sql).unwrap();
+    }
+    store.call(DeleteFeature { id: 2.into(), force: false }).unwrap();
+    // What was done to feature 3 together with the deletion stays, since it waits for 4 by now.
+    let dependency = AddDependency { id: 3.into(), dependency: 4.into() };
+    store.call(dependency).unwrap();
+    store.close();
+    let undone = twice(&project, Undo { target: UndoTarget::Last(2.into()) });
+    assert_eq!((undone.steps.len(), undone.left.len()), (2, 1));
+    let undone = twice(&project, Undo { target: UndoTarget::Last(1.into()) });
+    let before: Vec<_> = undone.steps[0].changes.iter().map(|change| &change.before).collect();
+    assert!(before.contains(&&Stored::Real(f64::INFINITY)), "{before:?}");
+    assert!(before.contains(&&Stored::Blob(vec![0, 255])), "{before:?}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! A small MCP client: one server process of its own, one call at a time.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     #[error("the server did not answer {0} in time")]
     Silent(String),
     #[error("the server ended")]
@@ -31,7 +30,7 @@ pub(super) enum CallError {
 
 /// A server process and the way to it. Dropping it kills the server.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     child: Child,
     requests: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
@@ -40,17 +39,17 @@ pub(super) struct Client {
 
 /// What a tool answered, and the microseconds it took.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) body: Value,
-    pub(super) took: u64,
+pub(crate) struct Answer {
+    pub(crate) body: Value,
+    pub(crate) took: u64,
 }
 
 impl Client {
-    /// Starts a server for the project and introduces itself.
-    pub(super) async fn start(project: &Path) -> Result<Self, CallError> {
+    /// Starts a server that finds in the environment for which project and whom, and introduces
+    /// itself.
+    pub(crate) async fn start() -> Result<Self, CallError> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("mcp")
-            .env("PROJECT_DIR", project)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -61,20 +60,15 @@ impl Client {
         let introduction = json!({
             "protocolVersion": PROTOCOL,
             "capabilities": {},
-            "clientInfo": {"name": "autoforge-store demo", "version": env!("CARGO_PKG_VERSION")},
+            "clientInfo": {"name": "autoforge-store simulated-agent", "version": env!("CARGO_PKG_VERSION")},
         });
         client.request("initialize", &introduction).await?;
         client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await?;
         Ok(client)
     }
 
-    /// The server's process.
-    pub(super) fn server(&self) -> u32 {
-        self.child.id().unwrap_or(0)
-    }
-
     /// Calls a tool.
-    pub(super) async fn call(&mut self, tool: &str, arguments: Value) -> Result<Answer, CallError> {
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Result<Answer, CallError> {
         let started = Instant::now();
         let call = json!({"name": tool, "arguments": arguments});
         let result = self.request("tools/call", &call).await?;
@@ -90,7 +84,7 @@ impl Client {
     }
 
     /// Closes the server's input, which ends it, and waits until it is gone.
-    pub(super) async fn close(self) -> Result<(), CallError> {
+    pub(crate) async fn close(self) -> Result<(), CallError> {
         let Self { mut child, requests, .. } = self;
         drop(requests);
         let status = timeout(PATIENCE, child.wait())

@@ -1,0 +1,110 @@
+//! Writing what the user asked for into a file, whole or not at all, and never onto a database.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::exit::Failed;
+
+/// What the names of databases end with.
+const DATABASE_NAMES: [&str; 3] = ["db", "sqlite", "sqlite3"];
+
+/// A file that may be written.
+#[derive(Debug)]
+pub(crate) struct Target(PathBuf);
+
+impl Target {
+    /// Where to write, links resolved; `None` for stdout, which is `-` or no name at all. A file that
+    /// exists is replaced only by `force`. Looks by path only, since opening a database to look into
+    /// it would drop this process's locks on it.
+    pub(crate) fn of(
+        file: Option<&Path>,
+        database: &Path,
+        ending: &str,
+        force: bool,
+    ) -> Result<Option<Self>, Failed> {
+        let Some(file) = file.filter(|file| file.as_os_str() != "-") else { return Ok(None) };
+        let path = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        let same = |other: fs::Metadata| {
+            fs::metadata(database)
+                .is_ok_and(|own| (own.dev(), own.ino()) == (other.dev(), other.ino()))
+        };
+        let found = fs::metadata(&path).ok();
+        if named_like_a_database(&path) || found.clone().is_some_and(same) {
+            let message = format!("{} is the name of a database, not of a list", path.display());
+            let hint = format!("give it a name that ends in .{ending}");
+            return Err(Failed::new("usage", message).hint(hint));
+        }
+        // /dev/stdout leads to wherever stdout goes, which may be a file that must not be replaced.
+        let device = ["/dev", "/proc"].iter().any(|folder| file.starts_with(folder));
+        match found {
+            Some(found) if device || !found.is_file() => {
+                let message = format!("{} is no regular file", path.display());
+                Err(Failed::new("usage", message).hint("leave the name out to write to stdout"))
+            }
+            Some(_) if !force => {
+                let message = format!("{} exists already", path.display());
+                Err(Failed::new("file_exists", message).hint("--force replaces it"))
+            }
+            _ => Ok(Some(Self(path))),
+        }
+    }
+
+    /// Writes the file; gives its name for people.
+    pub(crate) fn write(&self, content: &[u8]) -> Result<String, Failed> {
+        let Self(path) = self;
+        replace(path, content).map_err(|error| Failed::file("writing", path, &error))?;
+        Ok(path.display().to_string())
+    }
+}
+
+fn named_like_a_database(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| {
+        let main = ["-wal", "-shm", "-journal"].iter().find_map(|side| ending.strip_suffix(side));
+        DATABASE_NAMES.contains(&main.unwrap_or(&ending))
+    })
+}
+
+/// Writes a file whole or not at all.
+fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
+    let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let mut draft = std::ffi::OsString::from(".");
+    draft.push(name);
+    draft.push(format!(".{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)));
+    let draft = target.with_file_name(draft);
+    let written = write_new(&draft, content).and_then(|()| {
+        if let Ok(old) = fs::metadata(target) {
+            fs::set_permissions(&draft, old.permissions())?;
+        }
+        fs::rename(&draft, target)
+    });
+    if written.is_err() {
+        // The failure to write is what the user has to hear of.
+        let _ = fs::remove_file(&draft);
+    }
+    written
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "a new file, which is nobody's database")]
+    let mut file = fs::File::create_new(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_databases_and_of_their_side_files_are_known() {
+        for name in ["features.db", "a/b.DB", "x.db-wal", "x.sqlite3-journal", "y.sqlite"] {
+            assert!(named_like_a_database(Path::new(name)), "{name}");
+        }
+        for name in ["features.json", "db", ".db", "x.db.json", "-wal"] {
+            assert!(!named_like_a_database(Path::new(name)), "{name}");
+        }
+    }
+}
