@@ -152,7 +152,7 @@ impl Exit {
             | "moved" | "forked" | "poisoned" | "panicked" | "outcome_unknown"
             | "answer_unreadable" | "hard_linked" | "path_too_long" | "unsafe_file_system"
             | "newer_format" | "backlog" | "sqlite_too_old" | "not_confirmed" | "storage"
-            | "worker" | "too_slow" | "interrupted" => Self::Failure,
+            | "worker" | "too_slow" | "interrupted" | "link" | "not_owner" => Self::Failure,
             _ => return None,
         })
     }
