@@ -126,8 +126,8 @@ fn migrate(
         }
     }
     crash_point("migrate.alone");
-    let plain = plan.moves.iter().any(|planned| !planned.file.is_database());
-    let nothing = moving.is_empty() && leftovers.is_empty() && !plain && !plan.interrupted;
+    let has_others = plan.moves.iter().any(|planned| !planned.file.is_database());
+    let nothing = moving.is_empty() && leftovers.is_empty() && !has_others && !plan.interrupted;
     let mut migration = Migration { left, resumed: plan.interrupted, ..Migration::default() };
     if nothing {
         return Ok(migration);
