@@ -67,7 +67,7 @@ fn a_reset_removes_features_wherever_they_are_and_keeps_complete_copies() {
     assert_eq!(reset.removed.len(), 4, "three databases and a cache: {reset:#?}");
     assert!(reset.removed.iter().all(|path| !path.exists()));
     assert!(project.folder().join("assistant.db").exists(), "conversations stay");
-    assert_eq!(kept(&project), [reset.backup.clone()]);
+    assert_eq!(kept(&project), std::slice::from_ref(&reset.backup));
     let copies: BTreeMap<_, _> = reset
         .copies
         .iter()
