@@ -53,6 +53,9 @@ mod linux {
     /// The first of the bytes of the database file that every reader locks.
     const SHARED_FIRST: u64 = 0x4000_0002;
     const COMMAND_CHARS: usize = 80;
+    /// Where `/proc/PID/stat` has these, behind the name.
+    const PARENT: usize = 1;
+    const START_STACK: usize = 25;
     /// The kinds of locks, as the kernel names them.
     const READ: &str = "READ";
     const WRITE: &str = "WRITE";
@@ -76,7 +79,7 @@ mod linux {
         let own = std::process::id();
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-            .filter(|pid| *pid != own && has_open(*pid, &name, &files))
+            .filter(|pid| *pid != own && has_open(*pid, &name, &files) && !is_half_started(*pid))
             .map(describe)
             .collect()
     }
@@ -91,6 +94,22 @@ mod linux {
             shown.file_name().is_some_and(|shown| shown.to_string_lossy().contains(name))
                 && FileIdentity::at(&link).is_some_and(|open| files.contains(&open))
         })
+    }
+
+    /// A child of this process that has not become the program yet that it was started for: it has
+    /// what was open here, uses none of it, and loses it in that moment. It is told from a program of
+    /// the same name by its stack, which lies where ours does.
+    fn is_half_started(pid: u32) -> bool {
+        let field = |stat: &str, behind_name: usize| {
+            let (_, fields) = stat.rsplit_once(')')?;
+            fields.split_whitespace().nth(behind_name)?.parse::<u64>().ok()
+        };
+        let stat = |pid: &str| kernel_text(&Path::new("/proc").join(pid).join("stat"));
+        let (Some(child), Some(own)) = (stat(&pid.to_string()), stat("self")) else { return false };
+        let stack = field(&own, START_STACK).filter(|place| *place != 0);
+        field(&child, PARENT) == Some(std::process::id().into())
+            && stack.is_some()
+            && field(&child, START_STACK) == stack
     }
 
     pub(super) fn of_read_lock(location: &Location) -> Option<LockHolder> {

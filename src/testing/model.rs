@@ -272,10 +272,11 @@ impl Model {
 
     /// Removes a feature with all that is known of it but its history.
     fn remove(&mut self, id: FeatureId) -> Option<Row> {
+        let row = self.rows.remove(&id)?;
         self.features.remove(&id);
         self.failures.remove(&id);
         self.floor = self.floor.max(id.get());
-        self.rows.remove(&id)
+        Some(row)
     }
 
     fn snapshot(&self, world: &World) -> Snapshot {
