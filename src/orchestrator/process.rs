@@ -36,6 +36,10 @@ pub(super) const VARIABLE: &str = "AUTOFORGE_TREE";
 
 /// How often it is looked whether processes have ended.
 const LOOK: Duration = Duration::from_millis(10);
+/// So many looks in a row must find nobody until a tree counts as gone. One look proves nothing: a
+/// process that becomes another program shows no environment for a moment, and one that ends while it
+/// is looked at may just have started another one.
+const EMPTY_LOOKS: u32 = 3;
 /// After this, what cannot be killed is reported and left: the system itself keeps it.
 const KILLING: Duration = Duration::from_secs(10);
 
@@ -116,7 +120,7 @@ impl Tree {
         Self { leader: system::identify(leader), mark }
     }
 
-    /// Whether any of its processes is there.
+    /// Whether any of its processes is seen; that none is says little, see [`EMPTY_LOOKS`].
     pub(super) fn is_alive(&self) -> bool {
         !system::members(self).is_empty()
     }
@@ -137,14 +141,17 @@ impl Tree {
     /// another one in between.
     async fn gone_within(&self, patience: Duration, order: Option<Order>) -> bool {
         let deadline = Instant::now() + patience;
+        let mut empty = 0;
         loop {
             if let Some(order) = order {
                 system::order(self, order);
             }
-            if !self.is_alive() {
+            empty = if self.is_alive() { 0 } else { empty + 1 };
+            if empty == EMPTY_LOOKS {
                 return true;
             }
-            if Instant::now() >= deadline {
+            // Who was not seen at the deadline gets the looks that are missing.
+            if empty == 0 && Instant::now() >= deadline {
                 return false;
             }
             sleep(LOOK).await;
@@ -162,8 +169,12 @@ impl fmt::Display for Tree {
 }
 
 /// The trees that orchestrators of this database have left behind, which are dead themselves.
-pub(super) fn strays(database: &Path) -> Vec<Tree> {
+pub(super) async fn strays(database: &Path) -> Vec<Tree> {
     let mut marks: Vec<Mark> = system::marks();
+    for _ in 1..EMPTY_LOOKS {
+        sleep(LOOK).await;
+        marks.extend(system::marks());
+    }
     marks.retain(|mark| {
         let alive = |(pid, started)| system::identify(pid) == Some(Process { pid, started });
         mark.is_for(database) && !mark.orchestrator().is_some_and(alive)

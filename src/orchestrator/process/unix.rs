@@ -171,9 +171,17 @@ mod tests {
         (child, tree)
     }
 
-    fn end(tree: &Tree, child: &mut Child, grace: Duration) -> super::super::Ended {
+    fn wait_for<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let ended = runtime.block_on(tree.end(grace));
+        runtime.block_on(future)
+    }
+
+    fn strays(database: &Path) -> Vec<Tree> {
+        wait_for(super::super::strays(database))
+    }
+
+    fn end(tree: &Tree, child: &mut Child, grace: Duration) -> super::super::Ended {
+        let ended = wait_for(tree.end(grace));
         child.wait().unwrap();
         ended
     }
@@ -225,10 +233,10 @@ mod tests {
         let dead = ProcessIdentity { started: 1, ..own.clone() };
         let (mut stray, _) = start("echo runs; exec sleep 600", 1, &Mark::new(&dead, 1, database));
         let (mut held, tree) = start("echo runs; exec sleep 600", 1, &Mark::new(&own, 1, database));
-        let found = super::super::strays(database);
+        let found = strays(database);
         assert_eq!(found.len(), 1, "{found:?}");
         end(&found[0], &mut stray, LONG);
-        assert!(tree.is_alive() && super::super::strays(database).is_empty());
+        assert!(tree.is_alive() && strays(database).is_empty());
         end(&tree, &mut held, LONG);
     }
 

@@ -183,7 +183,7 @@ impl<'r> Runner<'r> {
 
     /// What dead orchestrators and dead owners have left.
     async fn clear_up(&mut self) {
-        let strays = strays(self.store.path());
+        let strays = strays(self.store.path()).await;
         if !strays.is_empty() {
             for tree in &strays {
                 let ended = tree.end(self.settings.grace).await;
