@@ -1,5 +1,7 @@
 //! `graph`.
 
+mod svg;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -29,6 +31,8 @@ enum Format {
     Dot,
     /// For Mermaid, which many viewers of Markdown draw.
     Mermaid,
+    /// A picture that any browser shows.
+    Svg,
     /// Nodes, edges, circles, and dependencies that do not exist.
     Json,
 }
@@ -39,11 +43,13 @@ impl Task for GraphArgs {
         let text = match self.format {
             None | Some(Format::Mermaid) => mermaid(&graph),
             Some(Format::Dot) => dot(&graph),
+            Some(Format::Svg) => svg::svg(&graph),
             Some(Format::Json) => render::pretty_json(&json(&graph)),
         };
         let data = match self.format {
             Some(Format::Dot) => json!({"format": "dot", "text": text}),
             Some(Format::Mermaid) => json!({"format": "mermaid", "text": text}),
+            Some(Format::Svg) => json!({"format": "svg", "text": text}),
             None | Some(Format::Json) => json(&graph),
         };
         Ok(Answer::new(data, Page::default().verbatim(text)))
@@ -62,7 +68,7 @@ fn json(graph: &Graph) -> Value {
     shown
 }
 
-/// Fill and border of each state, the same in both formats.
+/// Fill and border of each state, the same in all formats.
 const COLOURS: [(&str, &str, &str); 6] = [
     ("done", "#d3f0d3", "#2f7d32"),
     ("needs_human_input", "#fff1c2", "#b07800"),
@@ -180,7 +186,7 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
 
-    fn graph(name: &str) -> Graph {
+    pub(super) fn graph(name: &str) -> Graph {
         let node = |id: i64, name: &str, dependencies: &[i64]| GraphEntry {
             id: id.into(),
             name: name.to_owned(),

@@ -315,7 +315,7 @@ fn depends_shows_and_changes_what_a_feature_waits_for() {
 }
 
 #[test]
-fn graph_is_drawn_in_three_formats() {
+fn graph_is_drawn_in_every_format() {
     let project = Project::usual();
     let dot = project.run(["graph", "--format", "dot"]).ok();
     assert!(dot.starts_with("digraph") && dot.contains(r#""3" -> "5";"#), "{dot}");
@@ -332,4 +332,12 @@ fn graph_is_drawn_in_three_formats() {
     let bare = project.run(["graph", "--format", "json"]).ok();
     assert_eq!(serde_json::from_str::<Value>(&bare).unwrap(), data);
     assert_eq!(project.json(["graph", "--format", "dot"]).data()["text"], dot);
+    let svg = project.run(["graph", "--format", "svg"]).ok();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+    assert_eq!(svg.matches("<rect ").count(), 5, "a box for each feature: {svg}");
+    assert_eq!(svg.matches("marker-end").count(), data["edges"].as_array().unwrap().len());
+    for class in ["done", "in_progress", "needs_human_input", "pending", "blocked"] {
+        assert!(svg.contains(&format!("<g class=\"{class}\">")), "{class}");
+    }
+    assert_eq!(project.json(["graph", "--format", "svg"]).data()["text"], svg);
 }

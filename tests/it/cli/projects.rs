@@ -247,6 +247,7 @@ fn text_that_steers_a_terminal_reaches_none() {
         &["graph", "--format", "dot"],
         &["graph", "--format", "mermaid"],
         &["graph", "--format", "json"],
+        &["graph", "--format", "svg"],
         &["export"],
         &["claim"],
         &["claim", "1"],
