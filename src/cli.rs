@@ -5,6 +5,7 @@
 
 mod args;
 mod backup;
+mod board;
 mod client;
 mod commands;
 mod demo;
@@ -17,6 +18,7 @@ mod holders;
 mod home;
 mod input;
 mod locate;
+mod notify;
 mod output;
 mod page;
 mod render;

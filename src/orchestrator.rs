@@ -39,6 +39,8 @@ mod workplace;
 
 pub use command_line::{AgentCommand, InvalidCommand};
 pub use happening::{AgentExit, AgentId, Happening, Kind, Settled};
+#[cfg(feature = "cli")]
+pub(crate) use log::last_words;
 pub use plan::Finish;
 pub use run::{Outcome, RunError, run};
 pub use settings::{InvalidSettings, Settings};

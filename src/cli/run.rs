@@ -17,6 +17,7 @@ pub(super) use self::view::{Form, View};
 use super::args::{Arguments, parse_lease};
 use super::exit::{Exit, Failed};
 use super::locate::Place;
+use super::notify::{self, Notifier};
 use super::output::{Answer, Note, Output, note};
 use super::page::{Cell, Page, Tone};
 use crate::OpenOptions;
@@ -71,6 +72,10 @@ pub(crate) struct RunArgs {
     /// End when nothing but features that wait for a human is left.
     #[arg(long)]
     no_wait: bool,
+    /// Report to this webhook whenever more features pass than were reported before, by whatever
+    /// program. Default: `$PROGRESS_N8N_WEBHOOK_URL`, where that is set.
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
     /// Print the command lines and how many agents there would be, and start nothing.
     #[arg(long)]
     dry_run: bool,
@@ -159,8 +164,13 @@ pub(super) fn start(run: &RunArgs, arguments: &Arguments) -> ExitCode {
         if run.dry_run {
             return Ok(output.answer(&shown(&settings)).into());
         }
+        // A wrong address must cost no report.
+        let webhook = notify::webhook(run.webhook.as_deref())?;
+        let notifier = webhook.map(|webhook| Notifier::new(webhook, &place.folder));
+        let settings = Settings { report_progress: notifier.is_some(), ..settings };
         let form = Form::of(arguments.json, run.verbose);
-        drive(&place, &settings, arguments, form).map(|outcome| conclude(&outcome, output))
+        let outcome = drive(&place, &settings, arguments, form, notifier)?;
+        Ok(conclude(&outcome, output))
     });
     ended.unwrap_or_else(|failed| output.failure(&failed).into())
 }
@@ -180,13 +190,21 @@ fn drive(
     settings: &Settings,
     arguments: &Arguments,
     form: Form,
+    mut notifier: Option<Notifier>,
 ) -> Result<Outcome, Failed> {
     let stop = Stop::on_signals()
         .map_err(|error| Failed::new("system", format!("listening for signals: {error}")))?;
     let mut view = View::new(form);
-    let outcome =
-        drive_with(place, settings, arguments, &stop, &mut |happening| view.show(happening));
+    let outcome = drive_with(place, settings, arguments, &stop, &mut |happening| {
+        if let (Happening::Progressed(report), Some(notifier)) = (happening, &mut notifier) {
+            notifier.send(report);
+        }
+        view.show(happening);
+    });
     view.finish();
+    if let Some(notifier) = notifier {
+        notifier.finish();
+    }
     outcome
 }
 

@@ -23,8 +23,8 @@ pub struct Snapshot {
     pub ready: Vec<FeatureId>,
     /// Those that do not pass and that somebody works on.
     pub in_progress: usize,
-    /// Those that do not pass and wait for a human.
-    pub waiting_for_human: usize,
+    /// Those that do not pass and wait for a human, by id.
+    pub waiting_for_human: Vec<FeatureId>,
     /// Those that do not pass and wait for others.
     pub blocked: usize,
     /// Those that have failed too often.
@@ -94,7 +94,7 @@ impl Command for GetSnapshot {
             }
             for obstacle in graph.obstacles(node.id).unwrap_or_default() {
                 match obstacle {
-                    Obstacle::WaitsForHuman => snapshot.waiting_for_human += 1,
+                    Obstacle::WaitsForHuman => snapshot.waiting_for_human.push(node.id),
                     Obstacle::InProgress => snapshot.in_progress += 1,
                     Obstacle::Exhausted => snapshot.exhausted += 1,
                     Obstacle::Passes | Obstacle::Dependency(_) => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::plan::Finish;
-use crate::{Event, FeatureId, Snapshot};
+use crate::{Event, FeatureId, ProgressReport, Snapshot};
 
 /// What an agent is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,6 +158,9 @@ pub enum Happening {
     },
     /// Somebody has changed a feature.
     Changed(Event),
+    /// More features pass than were reported before by any program. Nobody else gets this report; see
+    /// [`Settings::report_progress`](super::Settings::report_progress).
+    Progressed(ProgressReport),
     /// Nothing is started any more, since somebody has asked for a pause.
     Draining,
     /// Nothing runs any more; the run waits until it may go on.
@@ -187,7 +190,7 @@ impl Happening {
                 "passing": snapshot.passing,
                 "ready": snapshot.ready.len(),
                 "in_progress": snapshot.in_progress,
-                "waiting_for_human": snapshot.waiting_for_human,
+                "waiting_for_human": numbers(&snapshot.waiting_for_human),
                 "blocked": snapshot.blocked,
                 "out_of_attempts": snapshot.exhausted,
             }),
@@ -223,6 +226,13 @@ impl Happening {
                 })
             }
             Self::Changed(event) => json!({"what": "changed", "event": event.to_json()}),
+            Self::Progressed(report) => json!({
+                "what": "progressed",
+                "passing": report.passing,
+                "total": report.total,
+                "previous_passing": report.previous_passing,
+                "completed": report.completed,
+            }),
             Self::Draining => json!({"what": "draining"}),
             Self::Paused => json!({"what": "paused"}),
             Self::Resumed => json!({"what": "resumed"}),

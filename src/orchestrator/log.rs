@@ -1,8 +1,13 @@
 //! What an agent says, kept in a file of bounded size.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use crate::{Caller, Store};
+
+/// The last line of an agent is looked for in so many bytes.
+const TAIL: u64 = 4 << 10;
 
 /// A file that keeps the last lines written to it: at half of its size it becomes the older half, and
 /// a new file begins.
@@ -50,6 +55,36 @@ fn older(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".1");
     PathBuf::from(name)
+}
+
+/// The last thing that an agent of any orchestrator of this project has said, as its log tells; `None`
+/// where there is no log of it.
+pub(crate) fn last_words(store: &Store, agent: &Caller) -> Option<String> {
+    let process = agent.process.as_ref()?;
+    let name = format!("{}-{}", agent.agent, process.pid);
+    let is_its = |path: &PathBuf| {
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let rest = stem.and_then(|stem| stem.strip_prefix(&name));
+        let is_its = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("-feature-"));
+        is_its && path.extension().is_some_and(|extension| extension == "log")
+    };
+    let files = fs::read_dir(store.path().with_file_name("agents")).ok()?;
+    let log = files.flatten().map(|file| file.path()).find(is_its)?;
+    // Whatever somebody has put there: opening a database's file would cost its locks.
+    let plain = fs::metadata(&log).is_ok_and(|log| log.is_file()) && !store.is_own_file(&log);
+    let tail = plain.then(|| tail(&log).ok()).flatten()?;
+    let line = tail.split(|byte| *byte == b'\n').rfind(|line| !line.trim_ascii().is_empty())?;
+    Some(String::from_utf8_lossy(line).into_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "looked at: no file of the database")]
+fn tail(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail)?;
+    Ok(tail)
 }
 
 /// Agents may print secrets, so nobody else reads it.

@@ -122,7 +122,7 @@ fn finish(snapshot: &Snapshot, settings: &Settings) -> Option<Finish> {
         return Some(Finish::AllPassing);
     }
     let others_work = snapshot.in_progress > 0;
-    let human_may_answer = snapshot.waiting_for_human > 0 && settings.wait_for_humans;
+    let human_may_answer = !snapshot.waiting_for_human.is_empty() && settings.wait_for_humans;
     let may_come = !snapshot.ready.is_empty() || others_work || human_may_answer;
     (!may_come).then_some(Finish::Stuck)
 }
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(plan(&snapshot(&[], 9), &settings), ended(Finish::Stuck));
         let others = Snapshot { in_progress: 1, ..snapshot(&[], 9) };
         assert_eq!(plan(&others, &settings), []);
-        let asked = Snapshot { waiting_for_human: 1, ..snapshot(&[], 9) };
+        let asked = Snapshot { waiting_for_human: ids(&[4]), ..snapshot(&[], 9) };
         assert_eq!(plan(&asked, &settings), []);
         let hasty = Settings { wait_for_humans: false, ..settings };
         assert_eq!(plan(&asked, &hasty), ended(Finish::Stuck));

@@ -45,6 +45,10 @@ pub struct Settings {
     pub grace: Duration,
     /// Go on as long as a feature waits for a human, who may answer at any time. Default: `true`.
     pub wait_for_humans: bool,
+    /// Claim the report of progress whenever more features pass, and hand it out as
+    /// [`Happening::Progressed`](super::Happening::Progressed), for whoever sends it somewhere. Of all
+    /// programs that do this for one project, one gets each report. Default: `false`.
+    pub report_progress: bool,
     /// Bytes of output that are kept of one agent, at most. Default: 4 MiB.
     pub log_bytes: u64,
     /// Where output is kept; `None` for `agents` in the folder of the project's database.
@@ -90,6 +94,7 @@ impl Settings {
             initializer_time: Some(Duration::from_secs(30 * MINUTE)),
             grace: Duration::from_secs(5),
             wait_for_humans: true,
+            report_progress: false,
             log_bytes: 4 << 20,
             logs: None,
         }

@@ -169,7 +169,7 @@ impl Store<Features> {
 impl Store<Features> {
     /// Whether the path leads to the database or to the memory its users share. Reading either
     /// would drop the engine's locks.
-    pub(super) fn is_own_file(&self, path: &Path) -> bool {
+    pub(crate) fn is_own_file(&self, path: &Path) -> bool {
         let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
         let mut shared_memory = self.path().as_os_str().to_owned();
         shared_memory.push("-shm");

@@ -298,7 +298,11 @@ impl Model {
             passing: count(&|feature| feature.passes),
             ready: self.ready(world, usize::MAX).features.iter().map(|f| f.id).collect(),
             in_progress: count(&|feature| !feature.passes && feature.in_progress),
-            waiting_for_human: count(&|feature| !feature.passes && feature.needs_human_input),
+            waiting_for_human: all
+                .values()
+                .filter(|feature| !feature.passes && feature.needs_human_input)
+                .map(|feature| feature.id)
+                .collect(),
             blocked: schedule::blocked(&all, 0).total,
             exhausted: count(&|feature| !feature.passes && exhausted.contains(&feature.id)),
             testable: all.values().filter(|f| f.passes && !f.in_progress).map(testable).collect(),

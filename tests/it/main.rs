@@ -50,6 +50,8 @@ mod registry;
 mod run;
 mod schedules;
 mod support;
+#[cfg(feature = "cli")]
+mod terminal;
 mod undo;
 mod waiting;
 mod windows;

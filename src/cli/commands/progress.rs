@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Task;
 use crate::cli::exit::Failed;
 use crate::cli::input;
+use crate::cli::notify;
 use crate::cli::output::Answer;
 use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::session::Session;
@@ -14,9 +15,6 @@ use crate::{
     Delivered, Feature, OpenError, PassingFeature, Progress, ProgressReport, ProjectLayout, Stats,
     Store, Webhook,
 };
-
-/// The variable that names the webhook for AutoForge's programs.
-const VARIABLE: &str = "PROGRESS_N8N_WEBHOOK_URL";
 
 /// Options of `progress`.
 #[derive(Debug, Args)]
@@ -96,12 +94,10 @@ impl ProgressArgs {
     }
 
     fn webhook(&self) -> Result<Webhook, Failed> {
-        let variable = || std::env::var(VARIABLE).ok().filter(|address| !address.is_empty());
-        let address = self.webhook.clone().or_else(variable).ok_or_else(|| {
-            let hint = format!("--webhook names one, or ${VARIABLE}");
+        notify::webhook(self.webhook.as_deref())?.ok_or_else(|| {
+            let hint = format!("--webhook names one, or ${}", notify::VARIABLE);
             Failed::new("usage", "there is no webhook to report to").hint(hint)
-        })?;
-        Webhook::new(&address).map_err(|invalid| Failed::new("usage", invalid))
+        })
     }
 }
 
@@ -114,7 +110,7 @@ struct Notified {
 
 impl Notified {
     fn of(report: Option<ProgressReport>, layout: &ProjectLayout, webhook: &Webhook) -> Self {
-        let name = layout.folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = notify::project_name(layout.folder());
         let report = report.map(|report| {
             let delivered = match webhook.post(report.to_webhook_body(&name)) {
                 Ok(delivery) => delivery.wait(),
@@ -127,11 +123,7 @@ impl Notified {
     }
 
     fn problem(&self) -> Option<String> {
-        match &self.report.as_ref()?.2 {
-            Delivered::Accepted { .. } => None,
-            Delivered::Refused { status } => Some(format!("it answered with status {status}")),
-            Delivered::Failed { reason } => Some(reason.clone()),
-        }
+        notify::problem(&self.report.as_ref()?.2)
     }
 
     fn to_json(&self) -> Value {

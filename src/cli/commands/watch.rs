@@ -3,6 +3,10 @@
 //! One task reads the feed and prints; it sleeps until the store tells of a commit. Another waits for
 //! whatever ends the watch: a signal, the time, or a reader that is gone. It closes the store, which
 //! wakes the first one. Nothing is decided in a signal handler.
+//!
+//! On a terminal, the project and its agents are drawn below the events.
+
+mod picture;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -12,6 +16,7 @@ use clap::{Args, value_parser};
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::picture::Picture;
 use crate::cli::args::{Arguments, parse_event};
 use crate::cli::events;
 use crate::cli::exit::{Exit, Failed};
@@ -28,6 +33,8 @@ use crate::{
 const PAGE: usize = 32;
 /// How long at most nobody looks at the file: that it was replaced is told by no commit.
 const QUIET: Duration = Duration::from_mins(1);
+/// The same while there is a picture, on which agents say something.
+const LISTEN: Duration = Duration::from_secs(1);
 /// How long a line that is being written may take when the watch ends.
 const LAST_LINE: Duration = Duration::from_secs(1);
 
@@ -43,6 +50,17 @@ pub(crate) struct WatchArgs {
     /// End after so long, such as 90s or 5m; with --count, code 6 if there were fewer.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
+    /// Print the events alone, also on a terminal.
+    #[arg(long)]
+    plain: bool,
+}
+
+impl WatchArgs {
+    /// The picture is for people at a terminal that shows both, the events and it.
+    fn picture(&self, arguments: &Arguments) -> Option<Picture> {
+        let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+        (terminal && !self.plain && !arguments.json).then(Picture::new)
+    }
 }
 
 /// How a watch came to its end.
@@ -62,7 +80,7 @@ enum End {
 pub(crate) fn run(args: &WatchArgs, arguments: &Arguments) -> Exit {
     let mut session = Session::new(arguments);
     let output = session.output();
-    let watched = watch(args, &mut session);
+    let watched = watch(args, args.picture(arguments), &mut session);
     for note in session.close() {
         output::note(&note);
     }
@@ -72,14 +90,18 @@ pub(crate) fn run(args: &WatchArgs, arguments: &Arguments) -> Exit {
     }
 }
 
-fn watch(args: &WatchArgs, session: &mut Session<'_>) -> Result<(), Failed> {
+fn watch(
+    args: &WatchArgs,
+    picture: Option<Picture>,
+    session: &mut Session<'_>,
+) -> Result<(), Failed> {
     let system = |error: io::Error| Failed::new("system", format_args!("watching failed: {error}"));
     let store = session.open()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system)?;
     let attended = runtime.block_on(async {
         let signals = Signals::listen().map_err(system)?;
-        let feed = Feed::new(store.clone(), session.output(), args)?;
+        let feed = Feed::new(store.clone(), session.output(), args, picture)?;
         attend(feed, signals, args.timeout, &store).await
     });
     // Two threads may be left: one waits for the reader to go, the other for it to read on.
@@ -149,17 +171,23 @@ struct Feed {
     since: EventId,
     /// How many more are wanted.
     wanted: Option<u64>,
+    picture: Option<Picture>,
 }
 
 impl Feed {
-    fn new(store: Store, output: Output, args: &WatchArgs) -> Result<Self, Failed> {
+    fn new(
+        store: Store,
+        output: Output,
+        args: &WatchArgs,
+        picture: Option<Picture>,
+    ) -> Result<Self, Failed> {
         // Before the first look: what is committed after it is told.
         let commits = store.commits();
         let since = match args.since {
             Some(since) => since,
             None => last_event(&store)?,
         };
-        Ok(Self { store, commits, output, since, wanted: args.count })
+        Ok(Self { store, commits, output, since, wanted: args.count, picture })
     }
 
     /// Prints what comes until it is enough, until nobody reads, or until the store is closed.
@@ -172,9 +200,10 @@ impl Feed {
                 Err(Error::Storage(StorageError::Closed { .. })) => return Ok((End::Told, self)),
                 Err(error) => return Err(error.into()),
             };
-            if events.is_empty() {
-                self.commits.wait(QUIET);
-                continue;
+            let idle = events.is_empty();
+            match self.draw(idle).and_then(|()| if idle { self.wait() } else { Ok(()) }) {
+                Err(StorageError::Closed { .. }) => return Ok((End::Told, self)),
+                shown => shown?,
             }
             let mut names = Names::default();
             for event in events {
@@ -195,10 +224,33 @@ impl Feed {
         }
     }
 
+    /// Draws the picture, where there is one, when nothing else is to be told or it is far behind.
+    fn draw(&mut self, idle: bool) -> Result<(), StorageError> {
+        match &mut self.picture {
+            Some(picture) if idle || picture.is_behind() => picture.draw(&self.store),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the next commit, and keeps the picture of the agents alive meanwhile.
+    fn wait(&mut self) -> Result<(), StorageError> {
+        let Some(picture) = &mut self.picture else {
+            self.commits.wait(QUIET);
+            return Ok(());
+        };
+        while !self.commits.wait(LISTEN) {
+            picture.draw_agents(&self.store)?;
+        }
+        Ok(())
+    }
+
     fn print(&self, event: &Event, name: Option<&str>) -> io::Result<()> {
         let row = events::row(event, name, events::just_now(event));
         let item = Answer::new(events::json(event, name), Page::default().record(row));
-        self.output.item(&item)
+        match &self.picture {
+            Some(picture) => picture.aside(|| self.output.item(&item)),
+            None => self.output.item(&item),
+        }
     }
 }
 

@@ -1,11 +1,9 @@
 //! How a run looks: live on a terminal, else as lines, for people or for programs.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
+use crate::cli::board::{Board, tasks};
 use crate::cli::render::one_line;
 use crate::orchestrator::{AgentExit, AgentId, Finish, Happening, Kind, Settled};
 use crate::{Event, EventKind, FeatureId, Snapshot};
@@ -35,27 +33,13 @@ impl Form {
 #[derive(Debug)]
 pub(crate) struct View {
     form: Form,
-    live: Option<Live>,
+    board: Option<Board>,
     stands: Option<Snapshot>,
-}
-
-#[derive(Debug)]
-struct Live {
-    screen: MultiProgress,
-    bar: ProgressBar,
-    agents: BTreeMap<AgentId, ProgressBar>,
 }
 
 impl View {
     pub(crate) fn new(form: Form) -> Self {
-        let live = (form == Form::Live).then(|| {
-            let screen = MultiProgress::new();
-            let bar = screen.add(ProgressBar::new(0));
-            bar.set_style(style("  [{bar:40}] {pos}/{len} pass, {elapsed}  {wide_msg}"));
-            bar.enable_steady_tick(Duration::from_millis(250));
-            Live { screen, bar, agents: BTreeMap::new() }
-        });
-        Self { form, live, stands: None }
+        Self { form, board: (form == Form::Live).then(Board::new), stands: None }
     }
 
     pub(crate) fn show(&mut self, happening: &Happening) {
@@ -64,8 +48,8 @@ impl View {
             let _ = writeln!(std::io::stdout().lock(), "{}", happening.to_json());
             return;
         }
-        if let Some(live) = &mut self.live {
-            live.show(happening);
+        if let Some(board) = &mut self.board {
+            draw(board, happening);
         }
         if let Some(line) = self.line(happening) {
             self.print(&line);
@@ -77,20 +61,13 @@ impl View {
 
     /// Takes everything off the screen.
     pub(crate) fn finish(&mut self) {
-        if let Some(live) = self.live.take() {
-            live.bar.finish_and_clear();
-            for line in live.agents.values() {
-                line.finish_and_clear();
-            }
-            // What cannot be cleared stays on the screen, which harms nobody.
-            drop(live.screen.clear());
-        }
+        self.board = None;
     }
 
     fn print(&self, text: &str) {
         let text = one_line(text);
-        match &self.live {
-            Some(live) => drop(live.screen.println(text)),
+        match &self.board {
+            Some(board) => board.print(&text),
             // Whoever has closed stderr does not want to know.
             None => drop(writeln!(anstream::stderr(), "{text}")),
         }
@@ -98,7 +75,7 @@ impl View {
 
     /// What is worth a line that stays.
     fn line(&self, happening: &Happening) -> Option<String> {
-        let live = self.live.is_some();
+        let live = self.board.is_some();
         Some(match happening {
             Happening::Stands(snapshot) if !live => self.progress(snapshot)?,
             Happening::Recovered(features) => {
@@ -139,67 +116,22 @@ impl View {
     }
 }
 
-impl Live {
-    fn show(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Stands(snapshot) => {
-                self.bar.set_length(snapshot.total as u64);
-                self.bar.set_position(snapshot.passing as u64);
-                self.bar.set_message(counts(snapshot));
-            }
-            Happening::Began { agent, features, .. } => {
-                let line = self.screen.add(ProgressBar::new_spinner());
-                line.set_style(style("  {spinner} {prefix:<14} {elapsed:>4}  {wide_msg}"));
-                line.set_prefix(agent.to_string());
-                line.set_message(one_line(&tasks(features)));
-                line.enable_steady_tick(Duration::from_millis(250));
-                self.agents.insert(*agent, line);
-            }
-            Happening::Said { agent, line } => {
-                if let Some(bar) = self.agents.get(agent) {
-                    bar.set_message(one_line(line));
-                }
-            }
-            Happening::Ended { agent, .. } => {
-                if let Some(line) = self.agents.remove(agent) {
-                    line.finish_and_clear();
-                    self.screen.remove(&line);
-                }
-            }
-            _ => {}
+fn draw(board: &mut Board, happening: &Happening) {
+    match happening {
+        Happening::Stands(snapshot) => board.stands(snapshot),
+        Happening::Began { agent, features, .. } => {
+            let name = agent.to_string();
+            board.works(&name, &name, Duration::ZERO, features.clone());
         }
+        Happening::Changed(event) if ends_work(event.kind) => board.settled(event.feature),
+        Happening::Said { agent, line } => board.said(&agent.to_string(), line),
+        Happening::Ended { agent, .. } => board.gone(&agent.to_string()),
+        _ => {}
     }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        self.finish();
-    }
-}
-
-/// What is not in the bar, where there is any.
-fn counts(snapshot: &Snapshot) -> String {
-    let counts = [
-        (snapshot.in_progress, "in progress"),
-        (snapshot.ready.len(), "ready"),
-        (snapshot.blocked, "blocked"),
-        (snapshot.waiting_for_human, "waiting for a human"),
-        (snapshot.exhausted, "out of attempts"),
-    ];
-    let shown = counts.iter().filter(|(count, _)| *count > 0);
-    shown.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
 fn list(ids: &[FeatureId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn tasks(features: &[(FeatureId, String)]) -> String {
-    match features {
-        [] => "makes the backlog".to_owned(),
-        [(id, name)] => format!("#{id} {name}"),
-        [(id, name), rest @ ..] => format!("#{id} {name}, and {} more", rest.len()),
-    }
 }
 
 /// Only ends that say more than the changes of the features do.
@@ -224,6 +156,12 @@ fn ended(
     Some(text.collect())
 }
 
+/// Whether an agent that was at the feature goes on to its next one.
+fn ends_work(kind: EventKind) -> bool {
+    use EventKind::{Asked, Deleted, Failed, Passed, Released, Skipped};
+    matches!(kind, Passed | Failed | Skipped | Released | Asked | Deleted)
+}
+
 /// What people want to see of the history while it is made.
 fn changed(event: &Event) -> Option<String> {
     let who = event.agent.as_deref().unwrap_or("somebody");
@@ -239,9 +177,4 @@ fn changed(event: &Event) -> Option<String> {
     };
     let why = event.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
     Some(format!("feature {} {what} ({who}){why}", event.feature))
-}
-
-/// How often a terminal is drawn at most is left to indicatif.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -1,5 +1,6 @@
 //! Carries out what was decided.
 
+mod reporting;
 mod storage;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use self::reporting::Reporting;
 use self::storage::{Trouble, watch_commits};
 use super::hands::{Hand, Hands, Settling};
 use super::{Outcome, RunError};
@@ -48,6 +50,7 @@ pub(super) struct Runner<'r> {
     options: OpenOptions,
     stop: &'r Stop,
     observe: &'r mut dyn FnMut(&Happening),
+    layout: ProjectLayout,
     workplace: Workplace,
     /// Its presence asks for a pause.
     drain_file: PathBuf,
@@ -59,6 +62,7 @@ pub(super) struct Runner<'r> {
     hands: Hands,
     settling: VecDeque<Settling>,
     snapshot: Option<Snapshot>,
+    reporting: Reporting,
     last_event: EventId,
     /// Agents that could not be started, in a row.
     failed_starts: u32,
@@ -104,6 +108,7 @@ impl<'r> Runner<'r> {
             stop,
             observe,
             drain_file: layout.folder().join(".autoforge").join(".pause_drain"),
+            layout,
             workplace,
             own,
             session,
@@ -114,6 +119,7 @@ impl<'r> Runner<'r> {
             hands: Hands::default(),
             settling: VecDeque::new(),
             snapshot: None,
+            reporting: Reporting::default(),
             last_event: EventId::START,
             failed_starts: 0,
             rest_until: None,
@@ -160,6 +166,11 @@ impl<'r> Runner<'r> {
                         }
                         None
                     }
+                    claimed = self.reporting.done() => {
+                        self.reported(claimed);
+                        due = true;
+                        None
+                    }
                     _ = tick.tick() => {
                         due = self.is_something_waiting();
                         None
@@ -178,6 +189,7 @@ impl<'r> Runner<'r> {
         !self.settling.is_empty()
             || self.snapshot.is_none()
             || self.rest_until.is_some()
+            || (self.settings.report_progress && self.reporting.has_to_be_tried())
             || self.drain_file.exists() != self.crew.drain
     }
 
@@ -264,6 +276,7 @@ impl<'r> Runner<'r> {
                 if self.snapshot.as_ref() != Some(&snapshot) {
                     (self.observe)(&Happening::Stands(snapshot.clone()));
                 }
+                self.report(&snapshot);
                 self.snapshot = Some(snapshot.clone());
                 Some(snapshot)
             }
@@ -524,6 +537,7 @@ impl<'r> Runner<'r> {
             }
         }
         self.settle().await;
+        self.report_the_rest().await;
         let unsettled = std::mem::take(&mut self.settling);
         for (feature, _) in unsettled.into_iter().flat_map(|settling| settling.open) {
             self.outcome.unsettled.insert(feature, OVER.to_owned());

@@ -284,3 +284,49 @@ fn a_wrong_address_costs_no_report() {
     assert_eq!(notify(&project, &server.url()).data()["notified"]["delivered"], true);
     assert_eq!(server.stop().len(), 1);
 }
+
+/// Drives the project with agents that only pretend.
+fn drive(project: &Project, url: &str) -> std::process::Command {
+    let options = ["run", "--agent", "simulated", "--testing", "0", "--batch", "1", "--webhook"];
+    let mut program = program(project, &options);
+    program.args([url, "--json"]).stdout(Stdio::piped());
+    program
+}
+
+#[test]
+fn two_runs_report_each_pass_once_between_them() {
+    let project = project(2);
+    let server = Server::answering("200 OK");
+    let runs = [(); 2].map(|()| drive(&project, &server.url()).spawn().unwrap());
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    let mut reports: Vec<(u64, u64, usize)> = Vec::new();
+    for request in server.stop() {
+        let report = &request.body[0];
+        let number = |key: &str| report[key].as_u64().unwrap();
+        let named = report["completed_tests"].as_array().unwrap().len();
+        reports.push((number("previous_passing"), number("passing"), named));
+    }
+    reports.sort_unstable();
+    let mut passing = 0;
+    for (previous, now, _) in &reports {
+        assert_eq!(*previous, passing, "nothing twice, nothing left out: {reports:?}");
+        passing = *now;
+    }
+    assert_eq!(passing, 8, "{reports:?}");
+}
+
+#[test]
+fn a_webhook_that_nobody_serves_does_not_keep_a_run_from_its_end() {
+    let project = project(6);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/secret", closed.local_addr().unwrap());
+    drop(closed);
+    let run = said(&mut drive(&project, &url));
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("\"finish\":\"all_passing\""), "{run:?}");
+    assert!(run.err.contains("did not reach http://127.0.0.1"), "{run:?}");
+    assert!(!run.err.contains("secret"), "{run:?}");
+}

@@ -34,13 +34,7 @@ impl Runner<'_> {
         let reply = self.store.try_submit(command).map_err(Trouble::Storage)?;
         let mut reply = pin!(reply);
         let mut urge = self.urge.clone();
-        let hurry = async {
-            if urge.wait_for(|urge| *urge == Urge::Hurry).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            sleep(HURRIED).await;
-        };
-        let mut hurry = pin!(hurry);
+        let mut hurry = pin!(until_hurried(&mut urge));
         loop {
             tokio::select! {
                 biased;
@@ -90,6 +84,14 @@ impl Runner<'_> {
     pub(super) fn tell_trouble(&mut self, fault: &StorageError) {
         (self.observe)(&Happening::Trouble(fault.to_string()));
     }
+}
+
+/// Until somebody has been in a hurry for as long as the storage may take then.
+pub(super) async fn until_hurried(urge: &mut watch::Receiver<Urge>) {
+    if urge.wait_for(|urge| *urge == Urge::Hurry).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    sleep(HURRIED).await;
 }
 
 /// Tells of every commit, from a thread that ends with its store or with whoever listens.
