@@ -293,10 +293,29 @@ impl StorageError {
         )
     }
 
-    /// Whether only opening the store anew helps.
+    /// Whether only opening the store anew helps. For a file that could not be written that is so, too:
+    /// SQLite goes on only reading what it once could open only for reading.
     #[must_use]
     pub fn needs_reopen(&self) -> bool {
-        matches!(self, Self::Closed { .. } | Self::Poisoned { .. } | Self::Moved { .. })
+        matches!(
+            self,
+            Self::Closed { .. }
+                | Self::Poisoned { .. }
+                | Self::Moved { .. }
+                | Self::ReadOnly { .. }
+        )
+    }
+
+    /// What happened, without what it meant for the command that met it.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::ReadOnly { detail, .. }
+            | Self::Corrupt { detail, .. }
+            | Self::Io { detail, .. }
+            | Self::Sqlite { detail, .. } => detail.clone(),
+            Self::DiskFull { .. } => "there is no space left".to_owned(),
+            other => other.to_string(),
+        }
     }
 
     /// What SQLite's fault means for a command that was undone.

@@ -240,7 +240,7 @@ impl Engine {
     /// Undoes the open transaction. If even that fails the connection is of no further use.
     fn abandon(&mut self, cause: StorageError) -> Ended {
         if !self.roll_back() {
-            self.poison(format!("a rollback failed after: {cause}"));
+            self.poison(format!("a rollback failed after: {}", cause.cause()));
         }
         Ended::Undone(cause)
     }
@@ -268,7 +268,7 @@ impl Engine {
                 // What was written may be found and kept by whoever opens the file next.
                 let fault = self.storage_error(&fault);
                 self.roll_back();
-                self.poison(format!("a commit failed: {fault}"));
+                self.poison(format!("a commit failed: {}", fault.cause()));
                 Ended::Unknown(fault)
             }
         }
@@ -293,9 +293,7 @@ impl Engine {
             let fault = match cause {
                 // Whoever was in the group has the same to do about it.
                 StorageError::DiskFull { .. } | StorageError::Busy { .. } => cause.clone(),
-                _ => {
-                    StorageError::GroupAborted { path: Arc::clone(path), cause: cause.to_string() }
-                }
+                _ => StorageError::GroupAborted { path: Arc::clone(path), cause: cause.cause() },
             };
             job.settle(Err(fault));
         }
@@ -303,7 +301,7 @@ impl Engine {
 
     fn settle_unknown(&self, ran: Vec<Ran>, fault: &StorageError) {
         for Ran { job, verdict } in ran {
-            let (path, detail) = (Arc::clone(self.location.path()), fault.to_string());
+            let (path, detail) = (Arc::clone(self.location.path()), fault.cause());
             let fault = if verdict == Verdict::Keep && job.kind() == Kind::Write {
                 StorageError::OutcomeUnknown { path, detail }
             } else {

@@ -66,7 +66,8 @@ impl Trouble {
 
     /// The storage failed. Where only opening it anew helps, the next call does that.
     pub(super) fn fault(fault: &StorageError) -> Self {
-        if fault.needs_reopen() {
+        let may_write = !matches!(fault, StorageError::ReadOnly { .. });
+        if fault.needs_reopen() && may_write {
             let error = format!("{fault}; the next call does that");
             return Self::new(true, &error, fault.code(), true, &[]);
         }

@@ -57,6 +57,8 @@ pub(super) struct Runner<'r> {
     own: ProcessIdentity,
     session: String,
     store: Store,
+    /// Only opening the store anew helps.
+    worn: bool,
     keeper: LeaseKeeper,
     crew: Crew,
     hands: Hands,
@@ -114,6 +116,7 @@ impl<'r> Runner<'r> {
             session,
             commits: watch_commits(&store),
             store,
+            worn: false,
             keeper,
             crew: Crew::default(),
             hands: Hands::default(),

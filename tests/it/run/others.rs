@@ -1,8 +1,10 @@
 //! Other programs beside a run.
 
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use autoforge_store::{EventKind, GetLog};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{Run, assert_tidy, attempts, project, works};
@@ -42,6 +44,49 @@ fn a_database_that_is_locked_for_long_is_waited_for() {
     run.until(|line| line["what"] == "trouble");
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
+    let ended = run.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(ended.last()["finish"], "all_passing");
+    assert_tidy(&project, &ended);
+}
+
+/// Files that nobody can change, whoever has them open, until this is dropped.
+struct Immutable(Vec<PathBuf>);
+
+impl Immutable {
+    /// `None` where the system or the file system offers no such thing.
+    fn make(files: Vec<PathBuf>) -> Option<Self> {
+        let made = chattr("+i", &files);
+        let files = Self(files);
+        made.then_some(files)
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        chattr("-i", &self.0);
+    }
+}
+
+fn chattr(attribute: &str, files: &[PathBuf]) -> bool {
+    let chattr = Command::new("chattr").arg(attribute).args(files).stderr(Stdio::null()).status();
+    chattr.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_database_that_is_read_only_for_a_while_loses_nothing() {
+    let project = project(&["pass"; 4]);
+    let mut run = Run::start(&project, &["--coding", "1", "--lock-wait", "1"]);
+    run.until(works);
+    // Not the shared memory: where that cannot be written, the kernel kills whoever writes to it.
+    let Some(immutable) = Immutable::make(vec![project.database(), project.log()]) else {
+        say_note("skipped: nothing here makes a file immutable");
+        run.signal(Signal::TERM);
+        run.end();
+        return;
+    };
+    run.until(|line| line["what"] == "trouble");
+    drop(immutable);
     let ended = run.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert_eq!(ended.last()["finish"], "all_passing");

@@ -41,7 +41,10 @@ impl Runner<'_> {
                 answer = &mut reply => return match answer {
                     Ok(output) => Ok(output),
                     Err(Error::Refused(refusal)) => Err(Trouble::Refused(refusal)),
-                    Err(Error::Storage(fault)) => Err(Trouble::Storage(fault)),
+                    Err(Error::Storage(fault)) => {
+                        self.worn = fault.needs_reopen();
+                        Err(Trouble::Storage(fault))
+                    }
                 },
                 Some(heard) = self.receiver.recv() => match heard {
                     Heard::Said(agent, line) => {
@@ -58,7 +61,7 @@ impl Runner<'_> {
 
     /// Opens the store anew where that is the only remedy.
     async fn reopen<R: Refusal>(&mut self) -> Result<(), Trouble<R>> {
-        if self.store.is_open() {
+        if self.store.is_open() && !self.worn {
             return Ok(());
         }
         let (worn, options) = (self.store.clone(), self.options);
@@ -71,7 +74,7 @@ impl Runner<'_> {
             Ok(Ok(store)) => {
                 self.keeper.attach(&store);
                 self.commits = watch_commits(&store);
-                self.store = store;
+                (self.store, self.worn) = (store, false);
                 return Ok(());
             }
             Ok(Err(error)) => error.to_string(),
