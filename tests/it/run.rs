@@ -68,9 +68,10 @@ impl Run {
         let mut child = program
             .arg("-C")
             .arg(project.folder())
-            .args(["--json", "run", "--agent", "simulated", "--testing", "0"])
+            .args(["--json", "run", "--agent", "simulated"])
             .args(options)
             .args(["--batch", "1"].iter().filter(|_| !options.contains(&"--batch")))
+            .args(["--testing", "0"].iter().filter(|_| !options.contains(&"--testing")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

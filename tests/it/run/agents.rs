@@ -3,9 +3,10 @@
 use std::fs;
 
 use autoforge_store::{AttemptOutcome, GetFeature, Policy, SetPolicy};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Run, assert_tidy, attempts, impatient, project};
+use crate::support::Project;
 
 #[test]
 fn a_backlog_is_driven_to_its_end_in_the_order_of_its_dependencies() {
@@ -135,4 +136,60 @@ fn an_agent_that_cannot_be_started_costs_no_attempt() {
     for (_, outcome, reason) in attempts(&project) {
         assert_eq!(outcome, AttemptOutcome::Released, "{reason}");
     }
+}
+
+/// A file that says how the backlog of an empty project is made: by a command of ours.
+fn with_initializer(project: &Project, arguments: &[&str]) -> String {
+    let words = [&[env!("CARGO_BIN_EXE_autoforge-store"), "-C", "{project}"], arguments].concat();
+    let config = project.folder().join("initializer.toml");
+    #[expect(clippy::disallowed_methods, reason = "it is no database")]
+    fs::write(&config, format!("initializer = {words:?}\n")).unwrap();
+    config.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_empty_project_gets_its_features_from_the_initializer_and_is_driven_to_its_end() {
+    let project = Project::new();
+    let list = project.folder().join("list.json");
+    let features = ["One", "Two"]
+        .map(|name| json!({"category": "c", "name": name, "description": "d", "steps": ["s"]}));
+    #[expect(clippy::disallowed_methods, reason = "it is no database")]
+    fs::write(&list, json!(features).to_string()).unwrap();
+    let config = with_initializer(&project, &["import", list.to_str().unwrap()]);
+    let ended = Run::start(&project, &["--config", &config]).end();
+    assert_eq!(
+        (ended.code, &ended.last()["finish"]),
+        (Some(0), &"all_passing".into()),
+        "{ended:#?}"
+    );
+    let kinds: Vec<&Value> = ended.all("began").into_iter().map(|began| &began["kind"]).collect();
+    assert_eq!(kinds, ["initializing", "coding", "coding"]);
+    assert_tidy(&project, &ended);
+}
+
+#[test]
+fn an_initializer_that_makes_nothing_is_not_started_again() {
+    let project = Project::new();
+    let config = with_initializer(&project, &["status"]);
+    let ended = Run::start(&project, &["--config", &config]).end();
+    assert_eq!(
+        (ended.code, &ended.last()["finish"]),
+        (Some(5), &"no_features".into()),
+        "{ended:#?}"
+    );
+    assert_eq!(ended.all("began").len(), 1, "{ended:#?}");
+}
+
+#[test]
+fn what_passes_is_tested_beside_the_building_and_stays_as_it_is() {
+    let project = project(&["pass", "slow", "slow"]);
+    let ended = Run::start(&project, &["--coding", "2", "--testing", "1"]).end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let testers: Vec<_> =
+        ended.all("began").into_iter().filter(|b| b["kind"] == "testing").collect();
+    assert!(!testers.is_empty(), "{ended:#?}");
+    assert_eq!(testers[0]["features"][0]["id"], 1, "{ended:#?}");
+    assert!(ended.all("said").iter().any(|said| said["line"] == "{\"tested\":1}"), "{ended:#?}");
+    assert_eq!(attempts(&project).len(), 3, "a test is no attempt");
+    assert_tidy(&project, &ended);
 }
