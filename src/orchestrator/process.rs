@@ -168,6 +168,11 @@ impl fmt::Display for Tree {
     }
 }
 
+/// Whether some process has this number.
+pub(super) fn is_running(pid: u32) -> bool {
+    system::identify(pid).is_some()
+}
+
 /// The trees that orchestrators of this database have left behind, which are dead themselves.
 pub(super) async fn strays(database: &Path) -> Vec<Tree> {
     let mut marks: Vec<Mark> = system::marks();

@@ -9,12 +9,18 @@ use serde_json::json;
 
 use super::command_line::Values;
 use super::happening::{AgentId, Kind};
-use super::process::{Mark, VARIABLE};
+use super::process::{Mark, VARIABLE, is_running};
 use super::prompt::prompt;
 use crate::{FeatureId, FenceToken};
 
-/// Logs of agents that are kept from earlier runs.
-const LOGS_KEPT: usize = 200;
+/// So many agents that have ended are remembered by their files.
+const AGENTS_KEPT: usize = 200;
+/// An agent's files: a log, its older half, a prompt and a configuration.
+const FILES_EACH: usize = 4;
+/// How often files are looked through in a run.
+const TIDY_EVERY: u32 = 50;
+/// Keeps the folder out of version control.
+const IGNORE: &str = ".gitignore";
 /// The name of the MCP server that agents' prompts know.
 const SERVER: &str = "features";
 
@@ -56,16 +62,49 @@ impl Workplace {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&files)?;
-        let ignore = files.join(".gitignore");
+        let ignore = files.join(IGNORE);
         if !ignore.exists() {
             write(&ignore, "*\n")?;
         }
-        forget_old(&files);
-        Ok(Self { project: project.to_owned(), files, program: std::env::current_exe()? })
+        let workplace =
+            Self { project: project.to_owned(), files, program: std::env::current_exe()? };
+        workplace.forget_old(&[]);
+        Ok(workplace)
     }
 
     pub(super) fn project(&self) -> &Path {
         &self.project
+    }
+
+    /// After each so many agents, removes what those of long ago have left; those that run, here or by
+    /// another orchestrator, lose nothing.
+    pub(super) fn tidy(&self, agent: AgentId, running: &[AgentId]) {
+        if agent.number.is_multiple_of(TIDY_EVERY) {
+            self.forget_old(running);
+        }
+    }
+
+    fn forget_old(&self, running: &[AgentId]) {
+        let (files, own) =
+            (fs::read_dir(&self.files).into_iter().flatten().flatten(), std::process::id());
+        let is_in_use = |files: Files<'_>| {
+            if files.orchestrator == own {
+                running.iter().any(|agent| agent.to_string() == files.agent)
+            } else {
+                is_running(files.orchestrator)
+            }
+        };
+        let is_used = |name: &str| name == IGNORE || Files::of(name).is_some_and(is_in_use);
+        let mut by_age: Vec<_> = files
+            .filter(|file| !file.file_name().to_str().is_some_and(is_used))
+            .filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path())))
+            .collect();
+        by_age.sort();
+        let old = by_age.len().saturating_sub(FILES_EACH * AGENTS_KEPT);
+        for (_, path) in by_age.into_iter().take(old) {
+            // What cannot be removed is looked at again the next time.
+            let _ = fs::remove_file(path);
+        }
     }
 
     /// Writes what the agent is to read.
@@ -126,18 +165,57 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)
 }
 
-/// Removes what agents of long ago have left; the names of what is kept say nothing of their age.
-fn forget_old(files: &Path) {
-    let entries = fs::read_dir(files).into_iter().flatten().flatten();
-    let mut by_age: Vec<_> = entries
-        .filter(|entry| entry.file_name() != ".gitignore")
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    by_age.sort();
-    // A log, its older half, a prompt and a configuration each.
-    let old = by_age.len().saturating_sub(4 * LOGS_KEPT);
-    for (_, path) in by_age.into_iter().take(old) {
-        // What cannot be removed is looked at again the next time.
-        let _ = fs::remove_file(path);
+/// Whose files these are, by a name such as `coder-3-4711-feature-7.log`.
+#[derive(Debug, PartialEq, Eq)]
+struct Files<'n> {
+    agent: &'n str,
+    orchestrator: u32,
+}
+
+impl<'n> Files<'n> {
+    fn of(name: &'n str) -> Option<Self> {
+        let mut dashes = name.match_indices('-').map(|(at, _)| at);
+        let (_, end) = (dashes.next()?, dashes.next()?);
+        let (agent, rest) = (name.get(..end)?, name.get(end + 1..)?);
+        let number = rest.split(['-', '.']).next()?;
+        Some(Self { agent, orchestrator: number.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_file_tells_whose_it_is() {
+        let of = |name| Files::of(name).map(|files| (files.agent.to_owned(), files.orchestrator));
+        let third = Some(("coder-3".to_owned(), 4711));
+        assert_eq!(of("coder-3-4711-feature-7.log.1"), third);
+        assert_eq!(of("coder-3-4711.md"), third);
+        for name in ["notes.md", "coder-3", "a-b-c", IGNORE] {
+            assert_eq!(of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn files_of_long_ago_go_and_those_in_use_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let workplace = Workplace::prepare(dir.path(), dir.path().join("agents")).unwrap();
+        let own = std::process::id();
+        let file = |name: String| {
+            let path = dir.path().join("agents").join(name);
+            write(&path, "").unwrap();
+            path
+        };
+        let ended = file(format!("coder-2-{own}.md"));
+        let kept = [file(format!("coder-1-{own}.md")), dir.path().join("agents").join(IGNORE)];
+        // No process has this number.
+        let old: Vec<_> = (0..FILES_EACH * AGENTS_KEPT + 10)
+            .map(|n| file(format!("coder-{n}-{}.log", u32::MAX)))
+            .collect();
+        let first = AgentId { kind: Kind::Coding, number: 1 };
+        workplace.tidy(AgentId { number: TIDY_EVERY, ..first }, &[first]);
+        assert!(kept.iter().all(|path| path.exists()) && !ended.exists());
+        assert_eq!(old.iter().filter(|path| path.exists()).count(), FILES_EACH * AGENTS_KEPT);
     }
 }

@@ -65,6 +65,10 @@ impl Hands {
         self.0.remove(&agent)
     }
 
+    pub(super) fn agents(&self) -> Vec<AgentId> {
+        self.0.keys().copied().collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -365,6 +365,7 @@ impl<'r> Runner<'r> {
         hand: Hand,
     ) -> Result<(), RunError> {
         self.outcome.agents += 1;
+        self.workplace.tidy(id, &self.hands.agents());
         let mark = Mark::new(&self.own, id.number, self.store.path());
         let command = match id.kind {
             Kind::Coding => &self.settings.coder,
