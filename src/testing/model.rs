@@ -152,6 +152,12 @@ impl Model {
         highest.max(self.floor).checked_add(1).map(FeatureId::from)
     }
 
+    /// The last change that was ever made.
+    #[must_use]
+    pub fn last_event(&self) -> EventId {
+        self.events.last().map_or(EventId::START, |event| event.id)
+    }
+
     /// The answer to a reading command; `None` for one that writes.
     pub(super) fn read(&self, op: &Op, world: &World) -> Option<Outcome> {
         let all = &self.features;
@@ -293,7 +299,7 @@ impl Model {
             dependencies: feature.dependencies.len(),
         };
         Snapshot {
-            last_event: self.events.last().map_or(EventId::START, |event| event.id),
+            last_event: self.last_event(),
             total: all.len(),
             passing: count(&|feature| feature.passes),
             ready: self.ready(world, usize::MAX).features.iter().map(|f| f.id).collect(),

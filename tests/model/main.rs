@@ -8,6 +8,7 @@
 mod conversations;
 mod explain;
 mod file;
+mod linear;
 mod owners;
 mod raw;
 mod registry;
