@@ -13,7 +13,11 @@
 mod cache;
 #[cfg(all(test, autoforge_loom))]
 mod loom_tests;
+#[cfg(all(test, any(autoforge_loom, autoforge_shuttle)))]
+mod model_stage;
 mod reply;
+#[cfg(all(test, autoforge_shuttle))]
+mod shuttle_tests;
 mod signal;
 mod thread;
 

@@ -1,19 +1,20 @@
 //! The only door to threads, locks and channels.
 //!
 //! The real half is `parking_lot`, `crossbeam-channel`, `once_cell` and the standard library. Under
-//! `--cfg autoforge_loom` the unit tests get the other half ([`model`]), which has the same names
-//! on loom's types, so that loom runs the actor, the reply slots and the engine cache as they ship.
+//! `--cfg autoforge_loom` or `--cfg autoforge_shuttle` the unit tests get the other half ([`model`]), which
+//! has the same names on loom's or shuttle's types, so that these run the actor, the reply slots and the
+//! engine cache as they ship.
 
-#[cfg(all(test, autoforge_loom))]
+#[cfg(all(test, any(autoforge_loom, autoforge_shuttle)))]
 mod model;
-#[cfg(not(all(test, autoforge_loom)))]
+#[cfg(not(all(test, any(autoforge_loom, autoforge_shuttle))))]
 mod real;
 
 use std::time::Duration;
 
-#[cfg(all(test, autoforge_loom))]
+#[cfg(all(test, any(autoforge_loom, autoforge_shuttle)))]
 pub(crate) use model::*;
-#[cfg(not(all(test, autoforge_loom)))]
+#[cfg(not(all(test, any(autoforge_loom, autoforge_shuttle))))]
 pub(crate) use real::*;
 
 /// The two ways into a mailbox. Each is first in, first out, and each has its own bound, so that

@@ -219,7 +219,7 @@ impl<K: Eq + Hash, V> Drop for Resident<K, V> {
     }
 }
 
-#[cfg(all(test, not(autoforge_loom)))]
+#[cfg(all(test, not(any(autoforge_loom, autoforge_shuttle))))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 

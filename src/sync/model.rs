@@ -1,4 +1,5 @@
-//! The half for loom: the same names on loom's types.
+//! The half for models: the same names on the types of loom, which explores every order within a bound,
+//! or of shuttle, which tries many orders at random.
 //!
 //! Where the real half knows time, this one knows only order: a wait with a timeout may end at
 //! once, which is among what can really happen, and housekeeping while idle, which touches no job,
@@ -10,22 +11,27 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
-pub(crate) use loom::thread::{JoinHandle, ThreadId};
+#[cfg(autoforge_loom)]
+use loom as scheduler;
+#[cfg(autoforge_shuttle)]
+use shuttle as scheduler;
+
 pub(crate) use once_cell::sync::Lazy;
+pub(crate) use scheduler::sync::atomic::{AtomicUsize, Ordering};
+pub(crate) use scheduler::thread::{JoinHandle, ThreadId};
 
 use super::{Lane, Patience, Received, SendError};
 
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(scheduler::sync::Mutex<T>);
 
 /// Empty only while a [`Condvar`] has the lock.
 #[derive(Debug)]
-pub(crate) struct MutexGuard<'l, T>(Option<loom::sync::MutexGuard<'l, T>>);
+pub(crate) struct MutexGuard<'l, T>(Option<scheduler::sync::MutexGuard<'l, T>>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(loom::sync::Mutex::new(value))
+        Self(scheduler::sync::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -48,11 +54,11 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Condvar(loom::sync::Condvar);
+pub(crate) struct Condvar(scheduler::sync::Condvar);
 
 impl Condvar {
     pub(crate) fn new() -> Self {
-        Self(loom::sync::Condvar::new())
+        Self(scheduler::sync::Condvar::new())
     }
 
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
@@ -88,15 +94,15 @@ pub(crate) fn spawn<T: Send + 'static>(
     _name: &str,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> std::io::Result<JoinHandle<T>> {
-    Ok(loom::thread::spawn(body))
+    Ok(scheduler::thread::spawn(body))
 }
 
 pub(crate) fn current_thread() -> ThreadId {
-    loom::thread::current().id()
+    scheduler::thread::current().id()
 }
 
 pub(crate) fn sleep(_: Duration) {
-    loom::thread::yield_now();
+    scheduler::thread::yield_now();
 }
 
 pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
