@@ -40,6 +40,7 @@ mod workplace;
 pub use command_line::{AgentCommand, InvalidCommand};
 pub use happening::{AgentExit, AgentId, Happening, Kind, Settled};
 pub use plan::Finish;
+pub use process::{companion_mark, processes_at};
 pub use run::{Outcome, RunError, run};
 pub use settings::{InvalidSettings, Settings};
 pub use stop::Stop;
