@@ -75,6 +75,11 @@ impl View {
         }
     }
 
+    /// Whether it is drawn, rather than written line by line.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
     /// Takes everything off the screen.
     pub(crate) fn finish(&mut self) {
         if let Some(live) = self.live.take() {
@@ -87,7 +92,8 @@ impl View {
         }
     }
 
-    fn print(&self, text: &str) {
+    /// Shows a line that stays.
+    pub(crate) fn print(&self, text: &str) {
         let text = one_line(text);
         match &self.live {
             Some(live) => drop(live.screen.println(text)),
