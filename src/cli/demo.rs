@@ -19,7 +19,7 @@ use super::run::{Form, Report, View, drive_with, simulated};
 use super::stage;
 use super::verdict::Verdict;
 use crate::orchestrator::{AgentExit, AgentId, Happening, Kind, Outcome, Settings, Stop};
-use crate::{CreateFeatures, PlannedFeature, Store};
+use crate::{CreateFeatures, OpenOptions, PlannedFeature, Store};
 
 /// Of a hundred features, agents put off or give back so many.
 const WHIMS: &str = "10";
@@ -65,22 +65,23 @@ fn perform(
     demo: &DemoArgs,
     arguments: &Arguments,
 ) -> Result<Option<(Stage, Play, Verdict)>, Failed> {
-    let stage = Stage::set(demo)?;
+    let stage = Stage::set(demo, arguments.open_options())?;
     let play = play(&stage, demo, arguments)?;
     if play.outcome.finish.is_none() {
         return Ok(None);
     }
-    let store = Store::open_project(&stage.place.folder)?;
+    let store = Store::open_project_with(&stage.place.folder, &arguments.open_options())?;
     let verdict = verdict::reach(&store, &play, stage.planned.len())?;
     Ok(Some((stage, play, verdict)))
 }
 
 impl Stage {
     /// Makes the project with its backlog.
-    fn set(demo: &DemoArgs) -> Result<Self, Failed> {
+    fn set(demo: &DemoArgs, options: OpenOptions) -> Result<Self, Failed> {
         let broken = || Failed::new("backlog", "the built-in backlog is not what it should be");
         let planned = backlog::plan(demo.features as usize).ok_or_else(broken)?;
-        let (place, store) = stage::new_project(demo.project.as_deref(), "autoforge-demo")?;
+        let (place, store) =
+            stage::new_project(demo.project.as_deref(), "autoforge-demo", options)?;
         store.call(CreateFeatures::new(planned.clone()))?;
         store.close();
         Ok(Self { place, planned })
@@ -91,7 +92,8 @@ impl Stage {
 fn play(stage: &Stage, demo: &DemoArgs, arguments: &Arguments) -> Result<Play, Failed> {
     let work = demo.work.to_string();
     let agent = simulated(&["--work", &work, "--whims", WHIMS])?;
-    let settings = Settings { coding: demo.workers as usize, ..Settings::new(agent) };
+    let coding = demo.workers as usize;
+    let settings = Settings { coding, total: coding + 1, ..Settings::new(agent) };
     let stop = Stop::on_signals()
         .map_err(|error| Failed::new("system", format!("listening for signals: {error}")))?;
     let mut report = Report::default();

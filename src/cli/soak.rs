@@ -161,12 +161,12 @@ fn perform(soak: &SoakArgs, arguments: &Arguments) -> Result<(Plan, Place, Run, 
     };
     let plan = Plan::new(soak, arguments.json, python);
     let settings = plan.settings()?;
-    let (place, store) = stage::new_project(soak.project.as_deref(), "autoforge-soak")?;
+    let options = arguments.open_options();
+    let (place, store) = stage::new_project(soak.project.as_deref(), "autoforge-soak", options)?;
     // All of the history is looked at in the end.
     let everything = Policy { events: u32::MAX, ended_claims: u32::MAX, ..Policy::default() };
     store.call(SetPolicy(everything))?;
     let stop = Stop::on_signals().map_err(system("listening for signals"))?;
-    let options = arguments.open_options();
     let run = runtime.block_on(course::run(&plan, &place, store, settings, stop, options))?;
     let store = Store::open_project_with(&place.folder, &options)?;
     let findings = verdict::reach(&store, &run)?;

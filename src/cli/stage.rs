@@ -9,7 +9,11 @@ use crate::{OpenOptions, ProjectLayout, Store};
 
 /// Makes a project in this folder, which must not be one yet, else in a temporary folder that is called
 /// so, and opens it.
-pub(crate) fn new_project(folder: Option<&Path>, name: &str) -> Result<(Place, Store), Failed> {
+pub(crate) fn new_project(
+    folder: Option<&Path>,
+    name: &str,
+    options: OpenOptions,
+) -> Result<(Place, Store), Failed> {
     let folder = match folder {
         Some(folder) => folder.to_owned(),
         None => temporary_folder(name)
@@ -21,7 +25,7 @@ pub(crate) fn new_project(folder: Option<&Path>, name: &str) -> Result<(Place, S
         let message = format!("{folder} has a database or a list of features already");
         return Err(Failed::new("not_empty", message).hint("name a new folder"));
     }
-    let store = Store::open_project_with(layout.folder(), &OpenOptions::default())?;
+    let store = Store::open_project_with(layout.folder(), &options)?;
     Ok((Place { folder: layout.folder().to_owned(), found: Found::Option }, store))
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::ledger::{Ledger, OURSELVES, Who};
+use super::ledger::{Ledger, OURSELVES};
 use super::writers::{self, Writers};
 use super::{Plan, backlog};
 use crate::cli::exit::Failed;
@@ -24,7 +24,7 @@ use crate::orchestrator::{
     AgentExit, AgentId, Happening, Kind, Outcome, Settings, Stop, processes_at,
 };
 use crate::{
-    Caller, ClearInProgress, Command, CreateFeatures, Error, EventKind, Features, OpenOptions,
+    Caller, ClearInProgress, Command, CreateFeatures, Error, Features, OpenOptions,
     ProcessIdentity, Snapshot, Store,
 };
 
@@ -34,6 +34,8 @@ const TICK: Duration = Duration::from_millis(100);
 const NEWS: Duration = Duration::from_secs(10);
 /// Milliseconds from one kill to the next.
 const KILLS: std::ops::Range<u64> = 400..1_400;
+/// How many milliseconds after its announcement somebody is killed: about as long as a call takes.
+const CALL: std::ops::Range<u64> = 0..20;
 /// Of so many kills, one is of a writer, where there are any.
 const WRITERS_TURN: u32 = 4;
 /// A test in which nobody was killed, or a writer wrote nothing, goes on for so much longer.
@@ -90,8 +92,9 @@ struct Course<'c> {
     started: Instant,
     next_news: Instant,
     next_kill: Instant,
-    /// Whoever announces the next pass is killed: then the call is on its way.
+    /// Whoever announces the next pass becomes the target: its call is on its way, or was answered.
     lies_in_wait: bool,
+    target: Option<AgentId>,
     /// Agents that run, and their processes.
     agents: BTreeMap<AgentId, u32>,
     /// Those among them that were killed.
@@ -174,6 +177,7 @@ impl<'c> Course<'c> {
             next_news: now + NEWS,
             next_kill: now,
             lies_in_wait: false,
+            target: None,
             agents: BTreeMap::new(),
             struck: BTreeSet::new(),
             total: 0,
@@ -193,10 +197,11 @@ impl<'c> Course<'c> {
             }
             Happening::Said { agent, line } => {
                 self.run.ledger.said(*agent, line);
-                // It speaks, so its number is its own; a look would come too late for the call.
                 if self.lies_in_wait && line.starts_with("{\"passes\"") {
                     self.lies_in_wait = false;
-                    self.strike(*agent, |_, pid| kill_group(pid));
+                    self.target = Some(*agent);
+                    let moment = Duration::from_millis(self.rng.u64(CALL));
+                    self.next_kill = Instant::now() + moment;
                 }
             }
             Happening::Ended { agent, exit, .. } => self.ended(*agent, exit),
@@ -207,7 +212,7 @@ impl<'c> Course<'c> {
                     self.kill_writers();
                 }
             }
-            Happening::Paused => self.phase = Phase::Ending,
+            Happening::Paused if self.phase == Phase::Draining => self.phase = Phase::Ending,
             _ => {}
         }
         // Each change and each new agent would be a line; of so many there is nothing to be read.
@@ -277,10 +282,9 @@ impl<'c> Course<'c> {
     async fn release(&mut self, feature: i64) {
         let release = ClearInProgress { id: feature.into() };
         let release = release.by(&self.caller).because("its writer was killed");
-        // A refusal says that the writer had got no claim, or has ended it.
-        if let Some(Ok(_)) = self.call(release).await {
-            self.run.ledger.acknowledge(Who::Soak, feature, EventKind::Released);
-        }
+        // The writer may have got no claim, or have ended it: then there is nothing to give back, or
+        // it is refused. A fault is a trouble by now.
+        let _ = self.call(release).await;
     }
 
     /// Changes the project. A fault is a trouble; what a refusal is, the caller knows.
@@ -310,9 +314,14 @@ impl<'c> Course<'c> {
         Ok(&self.store)
     }
 
-    /// Kills somebody now, or whoever announces the next pass.
+    /// Kills somebody now, or lies in wait for whoever announces the next pass.
     fn kill(&mut self) {
         self.next_kill = Instant::now() + Duration::from_millis(self.rng.u64(KILLS));
+        if let Some(agent) = self.target.take() {
+            // It spoke a moment ago, so its number is its own; a look would come too late.
+            self.strike(agent, |_, pid| kill_group(pid));
+            return;
+        }
         let writers = self.run.writers.processes();
         let agents: Vec<AgentId> =
             self.agents.keys().filter(|agent| !self.struck.contains(agent)).copied().collect();
