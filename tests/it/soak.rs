@@ -8,7 +8,7 @@ use autoforge_store::{GetClaims, ListFeatures, Store};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{eventually, processes_of};
+use crate::support::{FOREVER, eventually, foreign, processes_of};
 
 fn soak(project: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoforge-store"));
@@ -85,6 +85,34 @@ fn a_signal_ends_it_and_what_was_done_until_then_is_checked() {
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.contains("interrupted") && text.contains("Everything held."), "{text}");
     assert_eq!(processes_of(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_change_that_nobody_has_announced_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let child = soak(dir.path(), &["--for", "1h", "--agents", "2", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(eventually(|| an_agent_has_passed_something(dir.path())));
+    let stranger = foreign(&dir.path().join(".autoforge/features.db"));
+    stranger.busy_timeout(FOREVER).unwrap();
+    let changed = stranger.execute(
+        "UPDATE features SET passes = 1 WHERE id = (
+             SELECT max(id) FROM features WHERE passes = 0 AND in_progress = 0)",
+        [],
+    );
+    assert_eq!(changed.unwrap(), 1);
+    drop(stranger);
+    kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let data = data(&output);
+    assert_eq!(output.status.code(), Some(1), "that is worse than an interruption: {data:#}");
+    assert_eq!((&data["holds"], &data["interrupted"]), (&false.into(), &true.into()));
+    let failed = data["checks"].as_array().unwrap().iter().filter(|check| check["holds"] == false);
+    let failed: Vec<_> = failed.map(|check| check["name"].as_str().unwrap()).collect();
+    let expected = ["each feature passed exactly once", "nothing happened that nobody asked for"];
+    assert_eq!(failed, expected, "{data:#}");
 }
 
 /// By what agents have said, which is kept in files.
