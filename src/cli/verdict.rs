@@ -150,7 +150,7 @@ pub(crate) fn closed(store: &Store) -> Check {
     let found = match report.fault {
         Some(fault) => fault.to_string(),
         None if holds => "everything is in features.db itself, there is no log".to_owned(),
-        None => format!("{} is still there", log.display()),
+        None => format!("{} is still there: somebody has the file open", log.display()),
     };
     check("the file was closed cleanly", holds, found)
 }

@@ -71,7 +71,7 @@ pub(super) fn reach(store: &Store, run: &Run) -> Result<Findings, Failed> {
         sound(store)?,
         explained(&records, past.events),
         passed_once(&run.ledger, &past, &stored),
-        nothing_lost(&run.ledger, &past),
+        nothing_lost(&run.ledger, &past, &stored),
         nothing_unasked(&run.ledger, &past, &stored),
         in_one_hand(&attempts),
         claims_ended(&attempts, &stored),
@@ -144,16 +144,20 @@ fn passed_once(ledger: &Ledger, past: &Past, stored: &[Feature]) -> Check {
     check("each feature passed exactly once", wrong.is_empty(), found)
 }
 
-/// Whatever was acknowledged has happened.
-fn nothing_lost(ledger: &Ledger, past: &Past) -> Check {
+/// Whatever was acknowledged has happened, and every feature that was added is there: nobody deletes any.
+fn nothing_lost(ledger: &Ledger, past: &Past, stored: &[Feature]) -> Check {
+    let there: BTreeSet<i64> = stored.iter().map(|feature| feature.id.get()).collect();
     let happened = |deed: &Deed| past.happened.get(deed).copied().unwrap_or(0);
     let lost = ledger.acknowledged.iter().filter(|(deed, times)| happened(deed) < **times);
-    let lost: Vec<String> = lost
+    let mut lost: Vec<String> = lost
         .map(|(deed, times)| {
             let Deed { feature, kind, who } = deed;
             format!("feature {feature} {kind} by {who:?}: {} of {times}", happened(deed))
         })
         .collect();
+    let added = ledger.acknowledged.keys().filter(|deed| deed.kind == EventKind::Created);
+    let gone = added.map(|deed| deed.feature).filter(|id| !there.contains(id));
+    lost.extend(gone.map(|id| format!("feature {id} is gone")));
     let found = match lost.as_slice() {
         [] => format!("{} changes are all in the history", ledger.acknowledgements()),
         lost => format!("lost: {}", named(lost)),
@@ -325,7 +329,9 @@ mod tests {
         let unheard = |who, cut_short: &[u32], pending: Option<Pending>| {
             let mut ledger = Ledger::default();
             ledger.cut_short.extend(cut_short);
-            pending.into_iter().for_each(|pending| ledger.lost_sight(pending));
+            if let Some(pending) = pending {
+                ledger.lost_sight(pending);
+            }
             passed_once(&ledger, &past(&[(7, EventKind::Passed, who)]), &stored).holds
         };
         assert!(unheard(CODER, &[1], None));
@@ -339,10 +345,14 @@ mod tests {
     #[test]
     fn a_change_that_was_acknowledged_and_is_not_in_the_history_is_noticed() {
         let skips = [(7, EventKind::Skipped, CODER), (7, EventKind::Skipped, CODER)];
-        assert!(nothing_lost(&ledger(&skips), &past(&skips)).holds);
-        assert!(!nothing_lost(&ledger(&skips), &past(&skips[..1])).holds);
+        assert!(nothing_lost(&ledger(&skips), &past(&skips), &[]).holds);
+        assert!(!nothing_lost(&ledger(&skips), &past(&skips[..1]), &[]).holds);
         let writer = [(7, EventKind::Skipped, Who::Writer)];
-        assert!(!nothing_lost(&ledger(&writer), &past(&skips)).holds, "somebody else's");
+        assert!(!nothing_lost(&ledger(&writer), &past(&skips), &[]).holds, "somebody else's");
+        let added = [(7, EventKind::Created, Who::Soak)];
+        let holds = |stored: &[Feature]| nothing_lost(&ledger(&added), &past(&added), stored).holds;
+        assert!(holds(&[feature(7, true)]));
+        assert!(!holds(&[feature(8, true)]), "a feature that was added is gone");
     }
 
     #[test]
