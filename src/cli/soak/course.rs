@@ -78,6 +78,22 @@ enum Phase {
     Ending,
 }
 
+/// Who is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Agent(AgentId),
+    /// The writer in a place.
+    Writer(usize),
+}
+
+/// For whom a kill waits: whoever of these announces a change next becomes the target, so its call is on
+/// its way, or was just answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prey {
+    Agent,
+    Writer,
+}
+
 struct Course<'c> {
     plan: &'c Plan,
     options: OpenOptions,
@@ -92,9 +108,8 @@ struct Course<'c> {
     started: Instant,
     next_news: Instant,
     next_kill: Instant,
-    /// Whoever announces the next pass becomes the target: its call is on its way, or was answered.
-    lies_in_wait: bool,
-    target: Option<AgentId>,
+    prey: Option<Prey>,
+    target: Option<Target>,
     /// Agents that run, and their processes.
     agents: BTreeMap<AgentId, u32>,
     /// Those among them that were killed.
@@ -176,7 +191,7 @@ impl<'c> Course<'c> {
             started: now,
             next_news: now + NEWS,
             next_kill: now,
-            lies_in_wait: false,
+            prey: None,
             target: None,
             agents: BTreeMap::new(),
             struck: BTreeSet::new(),
@@ -197,11 +212,8 @@ impl<'c> Course<'c> {
             }
             Happening::Said { agent, line } => {
                 self.run.ledger.said(*agent, line);
-                if self.lies_in_wait && line.starts_with("{\"passes\"") {
-                    self.lies_in_wait = false;
-                    self.target = Some(*agent);
-                    let moment = Duration::from_millis(self.rng.u64(CALL));
-                    self.next_kill = Instant::now() + moment;
+                if line.starts_with("{\"passes\"") {
+                    self.announced(Prey::Agent, Target::Agent(*agent));
                 }
             }
             Happening::Ended { agent, exit, .. } => self.ended(*agent, exit),
@@ -216,8 +228,9 @@ impl<'c> Course<'c> {
             _ => {}
         }
         // Each change and each new agent would be a line; of so many there is nothing to be read.
+        let is_end = matches!(happening, Happening::Stopping { .. });
         let is_news = !matches!(happening, Happening::Changed(_));
-        if let Some(view) = self.view.as_mut().filter(|view| is_news && view.is_live()) {
+        if let Some(view) = self.view.as_mut().filter(|view| is_end || is_news && view.is_live()) {
             view.show(happening);
         }
     }
@@ -264,6 +277,9 @@ impl<'c> Course<'c> {
         match heard {
             writers::Heard::Said(at, line) => {
                 self.run.writers.said(at, &line, &mut self.run.ledger);
+                if line.starts_with("{\"does\"") {
+                    self.announced(Prey::Writer, Target::Writer(at));
+                }
             }
             writers::Heard::Ended(at, how) => {
                 let killed = how == writers::Ended::Killed;
@@ -314,13 +330,25 @@ impl<'c> Course<'c> {
         Ok(&self.store)
     }
 
-    /// Kills somebody now, or lies in wait for whoever announces the next pass.
+    /// Somebody is about to change something.
+    fn announced(&mut self, prey: Prey, target: Target) {
+        if self.prey == Some(prey) {
+            (self.prey, self.target) = (None, Some(target));
+            self.next_kill = Instant::now() + Duration::from_millis(self.rng.u64(CALL));
+        }
+    }
+
+    /// Kills somebody now, or lies in wait for whoever announces a change.
     fn kill(&mut self) {
         self.next_kill = Instant::now() + Duration::from_millis(self.rng.u64(KILLS));
-        if let Some(agent) = self.target.take() {
-            // It spoke a moment ago, so its number is its own; a look would come too late.
-            self.strike(agent, |_, pid| kill_group(pid));
-            return;
+        // It spoke a moment ago, so its number is its own; a look would come too late.
+        match self.target.take() {
+            Some(Target::Agent(agent)) => return self.strike(agent, |_, pid| kill_group(pid)),
+            Some(Target::Writer(at)) => {
+                self.run.writers.process_of(at).map(kill_group);
+                return;
+            }
+            None => {}
         }
         let writers = self.run.writers.processes();
         let agents: Vec<AgentId> =
@@ -329,12 +357,16 @@ impl<'c> Course<'c> {
             && self.run.writers.all_have_written()
             && let Some(pid) = self.rng.choice(writers)
         {
-            self.strike_group(pid);
+            if self.rng.bool() {
+                self.strike_group(pid);
+            } else {
+                self.prey = Some(Prey::Writer);
+            }
             return;
         }
         match self.rng.choice(agents) {
             Some(agent) if self.rng.bool() => self.strike(agent, Self::strike_group),
-            _ => self.lies_in_wait = true,
+            _ => self.prey = Some(Prey::Agent),
         }
     }
 

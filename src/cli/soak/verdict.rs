@@ -199,6 +199,7 @@ fn nothing_unasked(ledger: &Ledger, past: &Past, stored: &[Feature]) -> Check {
         .collect();
     wrong.extend(names.keys().filter(|id| !known.contains(id)).map(|id| format!("feature {id}")));
     let found = match wrong.as_slice() {
+        [] if unheard == 0 => "nothing".to_owned(),
         [] => format!(
             "nothing; {unheard} changes of writers that were killed before they heard of it"
         ),

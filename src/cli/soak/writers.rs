@@ -196,6 +196,11 @@ impl Writers {
         self.places.iter().filter_map(|place| Some(place.running.as_ref()?.0)).collect()
     }
 
+    /// The process of the writer in a place, while it runs.
+    pub(super) fn process_of(&self, at: usize) -> Option<u32> {
+        Some(self.places.get(at)?.running.as_ref()?.0)
+    }
+
     /// Whether there has been a writer in each place that has changed something.
     pub(super) fn all_have_written(&self) -> bool {
         self.places.iter().all(|place| place.has_written)
