@@ -26,7 +26,10 @@ mod run;
 mod session;
 mod signature;
 mod simulated;
+mod soak;
+mod stage;
 mod time;
+mod verdict;
 mod view;
 
 use std::process::ExitCode;
@@ -68,6 +71,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Demo(demo) => demo::run(demo, arguments),
         Command::SimulatedAgent(agent) => simulated::run(agent),
         Command::Run(run) => run::start(run, arguments),
+        Command::Soak(soak) => soak::run(soak, arguments),
         Command::Doctor(doctor) => doctor::run(doctor, arguments),
         Command::Watch(watch) => commands::watch::run(watch, arguments).into(),
         command => match commands::task(command) {

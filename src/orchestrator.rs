@@ -42,6 +42,7 @@ pub use happening::{AgentExit, AgentId, Happening, Kind, Settled};
 #[cfg(feature = "cli")]
 pub(crate) use log::last_words;
 pub use plan::Finish;
+pub use process::{companion_mark, processes_at};
 pub use run::{Outcome, RunError, run};
 pub use settings::{InvalidSettings, Settings};
 pub use stop::Stop;

@@ -17,8 +17,9 @@ use super::exit::EXIT_CODES;
 use super::run::RunArgs;
 use super::signature::parse_token;
 use super::simulated::SimulatedArgs;
+use super::soak::SoakArgs;
 use super::time::parse_duration;
-use crate::{EventId, FeatureId, FenceToken};
+use crate::{EventId, FeatureId, FenceToken, OpenOptions};
 
 /// Above the options that every command has.
 const COMMON: &str = "Common options";
@@ -46,6 +47,16 @@ pub struct Arguments {
     pub(crate) allow_unsafe_file_system: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// How the user wants databases to be opened.
+    pub(crate) fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            lock_wait: self.lock_wait,
+            allow_unsafe_file_system: self.allow_unsafe_file_system,
+        }
+    }
 }
 
 /// How the MCP server is started.
@@ -169,6 +180,9 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show the problem solved: many agents, one of them killed, one backlog, verified.
     Demo(DemoArgs),
+    /// Put this machine and its disk to the test: agents that are killed at random, for as long as
+    /// you say, then everything verified.
+    Soak(SoakArgs),
     /// An agent that only pretends.
     #[command(hide = true)]
     SimulatedAgent(SimulatedArgs),

@@ -125,6 +125,7 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         | Command::Demo(_)
         | Command::Run(_)
         | Command::SimulatedAgent(_)
+        | Command::Soak(_)
         | Command::Doctor(_)
         | Command::Watch(_) => return None,
     })

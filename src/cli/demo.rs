@@ -5,25 +5,22 @@ mod backlog;
 mod verdict;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
-use self::verdict::Verdict;
 use super::args::{Arguments, DemoArgs};
-use super::exit::{Exit, Failed};
-use super::locate::{Found, Place};
+use super::exit::{Exit, Failed, INTERRUPTED};
+use super::locate::Place;
 use super::output::{Answer, Output};
-use super::page::{Cell, Page, Tone};
+use super::page::{Cell, Page};
 use super::run::{Form, Report, View, drive_with, simulated};
+use super::stage;
+use super::verdict::Verdict;
 use crate::orchestrator::{AgentExit, AgentId, Happening, Kind, Outcome, Settings, Stop};
-use crate::{CreateFeatures, OpenOptions, PlannedFeature, ProjectLayout, Store};
+use crate::{CreateFeatures, OpenOptions, PlannedFeature, Store};
 
-/// What a shell expects of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
 /// Of a hundred features, agents put off or give back so many.
 const WHIMS: &str = "10";
 
@@ -68,53 +65,26 @@ fn perform(
     demo: &DemoArgs,
     arguments: &Arguments,
 ) -> Result<Option<(Stage, Play, Verdict)>, Failed> {
-    let stage = Stage::set(demo)?;
+    let stage = Stage::set(demo, arguments.open_options())?;
     let play = play(&stage, demo, arguments)?;
     if play.outcome.finish.is_none() {
         return Ok(None);
     }
-    let store = Store::open_project(&stage.place.folder)?;
-    let verdict = Verdict::reach(&store, &play, stage.planned.len())?;
+    let store = Store::open_project_with(&stage.place.folder, &arguments.open_options())?;
+    let verdict = verdict::reach(&store, &play, stage.planned.len())?;
     Ok(Some((stage, play, verdict)))
 }
 
 impl Stage {
     /// Makes the project with its backlog.
-    fn set(demo: &DemoArgs) -> Result<Self, Failed> {
+    fn set(demo: &DemoArgs, options: OpenOptions) -> Result<Self, Failed> {
         let broken = || Failed::new("backlog", "the built-in backlog is not what it should be");
         let planned = backlog::plan(demo.features as usize).ok_or_else(broken)?;
-        let folder = match &demo.project {
-            Some(folder) => folder.clone(),
-            None => temporary_folder()
-                .map_err(|error| Failed::new("system", format!("making a folder: {error}")))?,
-        };
-        let layout = ProjectLayout::create(&folder)?;
-        if layout.has_features() {
-            let folder = folder.display();
-            let message = format!("{folder} has a database or a list of features already");
-            return Err(Failed::new("not_empty", message).hint("name a new folder"));
-        }
-        let store = Store::open_project_with(layout.folder(), &OpenOptions::default())?;
+        let (place, store) =
+            stage::new_project(demo.project.as_deref(), "autoforge-demo", options)?;
         store.call(CreateFeatures::new(planned.clone()))?;
         store.close();
-        let place = Place { folder: layout.folder().to_owned(), found: Found::Option };
         Ok(Self { place, planned })
-    }
-}
-
-fn temporary_folder() -> io::Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt;
-    let mut attempts = 0;
-    loop {
-        let name = format!("autoforge-demo-{:08x}", fastrand::u32(..));
-        let folder = std::env::temp_dir().join(name);
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempts < 100 => {
-                attempts += 1;
-            }
-            Err(error) => return Err(error),
-        }
     }
 }
 
@@ -122,7 +92,8 @@ fn temporary_folder() -> io::Result<PathBuf> {
 fn play(stage: &Stage, demo: &DemoArgs, arguments: &Arguments) -> Result<Play, Failed> {
     let work = demo.work.to_string();
     let agent = simulated(&["--work", &work, "--whims", WHIMS])?;
-    let settings = Settings { coding: demo.workers as usize, ..Settings::new(agent) };
+    let coding = demo.workers as usize;
+    let settings = Settings { coding, total: coding + 1, ..Settings::new(agent) };
     let stop = Stop::on_signals()
         .map_err(|error| Failed::new("system", format!("listening for signals: {error}")))?;
     let mut report = Report::default();
@@ -134,7 +105,8 @@ fn play(stage: &Stage, demo: &DemoArgs, arguments: &Arguments) -> Result<Play, F
         Form::of(false, false)
     });
     let part = stage.planned.len() * 2 / 5;
-    let outcome = drive_with(&stage.place, &settings, arguments, &stop, &mut |happening| {
+    let options = arguments.open_options();
+    let outcome = drive_with(&stage.place, &settings, options, &stop, &mut |happening| {
         report.hear(happening);
         match happening {
             Happening::Began { agent, pid, .. } => {
@@ -178,8 +150,8 @@ fn data(stage: &Stage, play: &Play, verdict: &Verdict, demo: &DemoArgs) -> Value
         "agents": play.outcome.agents,
         "killed": play.killed.map(|agent| agent.to_string()),
         "seconds": play.outcome.elapsed.as_secs_f64(),
-        "calls": play.report.calls,
-        "slowest_call_ms": play.report.slowest.as_secs_f64() * 1000.0,
+        "calls": play.report.took.count(),
+        "slowest_call_ms": play.report.took.slowest().as_secs_f64() * 1000.0,
     });
     if let (Some(data), Value::Object(verdict)) = (data.as_object_mut(), verdict.to_json()) {
         data.extend(verdict);
@@ -194,34 +166,24 @@ fn page(stage: &Stage, play: &Play, verdict: &Verdict, demo: &DemoArgs) -> Page 
         backlog::depth(&stage.planned),
         demo.workers,
     );
-    let rows = verdict.checks.iter().map(|check| {
-        let holds =
-            if check.holds { Cell::new(Tone::Good, "ok") } else { Cell::new(Tone::Bad, "FAILED") };
-        vec![holds, Cell::plain(check.name), Cell::plain(&check.found)]
-    });
     let killed = play.killed.map_or("nobody".to_owned(), |agent| agent.to_string());
     let figures = format!(
         "{:.2} s, {} agents, {} calls that changed something, the slowest {:.1} ms; killed: {killed}",
         play.outcome.elapsed.as_secs_f64(),
         play.outcome.agents,
-        play.report.calls,
-        play.report.slowest.as_secs_f64() * 1000.0,
+        play.report.took.count(),
+        play.report.took.slowest().as_secs_f64() * 1000.0,
     );
-    let end = if verdict.holds() {
-        Cell::new(Tone::Good, "Everything held.")
-    } else {
-        Cell::new(Tone::Bad, "Not everything held.")
-    };
     let folder = stage.place.folder.display();
     let look = format!("Look at the result: autoforge-store log -C {folder}");
     Page::default()
         .line([Cell::plain(what)])
         .gap()
-        .table(&["", "check", "found"], rows.collect())
+        .table(&["", "check", "found"], verdict.rows())
         .gap()
         .line([Cell::plain(figures)])
         .gap()
-        .line([end])
+        .line([verdict.conclusion()])
         .line([Cell::plain(look)])
         .line([Cell::plain(format_args!("What each agent said: {folder}/.autoforge/agents"))])
 }

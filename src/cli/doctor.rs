@@ -19,7 +19,7 @@ use super::exit::{Exit, Failed};
 use super::locate;
 use super::output::{Answer, Output};
 use super::page::{Cell, Page, Tone};
-use crate::{OpenOptions, ProjectLayout};
+use crate::ProjectLayout;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,12 +93,8 @@ fn look(arguments: &Arguments) -> Result<(Answer, Level), Failed> {
     if path.symlink_metadata().is_err() {
         return Err(Failed::new("no_project", place::without_database(&layout)));
     }
-    let options = OpenOptions {
-        lock_wait: arguments.lock_wait,
-        allow_unsafe_file_system: arguments.allow_unsafe_file_system,
-    };
     let mut checks = layout::checks(&layout);
-    checks.extend(examine(&path, &Content::new(&layout, options)));
+    checks.extend(examine(&path, &Content::new(&layout, arguments.open_options())));
     let worst = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
     let data = json!({
         "database": path.display().to_string(),

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::{Error, FeatureId, LayoutError, OpenError, Refusal, StorageError};
 
+/// What a shell expects of a program that Ctrl-C has ended.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// The codes as `--help` lists them.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:

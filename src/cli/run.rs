@@ -12,10 +12,10 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use self::config::Config;
-pub(super) use self::report::Report;
+pub(super) use self::report::{Latencies, Report};
 pub(super) use self::view::{Form, View};
 use super::args::{Arguments, parse_lease};
-use super::exit::{Exit, Failed};
+use super::exit::{Exit, Failed, INTERRUPTED};
 use super::locate::Place;
 use super::notify::{self, Notifier};
 use super::output::{Answer, Note, Output, note};
@@ -24,9 +24,6 @@ use crate::OpenOptions;
 use crate::orchestrator::{
     AgentCommand, Finish, Happening, InvalidCommand, Outcome, RunError, Settings, Stop, run,
 };
-
-/// What a shell expects of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
 
 /// Options of `run`.
 #[derive(Debug, Args)]
@@ -195,7 +192,8 @@ fn drive(
     let stop = Stop::on_signals()
         .map_err(|error| Failed::new("system", format!("listening for signals: {error}")))?;
     let mut view = View::new(form);
-    let outcome = drive_with(place, settings, arguments, &stop, &mut |happening| {
+    let options = arguments.open_options();
+    let outcome = drive_with(place, settings, options, &stop, &mut |happening| {
         if let (Happening::Progressed(report), Some(notifier)) = (happening, &mut notifier) {
             notifier.send(report);
         }
@@ -212,14 +210,10 @@ fn drive(
 pub(super) fn drive_with(
     place: &Place,
     settings: &Settings,
-    arguments: &Arguments,
+    options: OpenOptions,
     stop: &Stop,
     observe: &mut dyn FnMut(&Happening),
 ) -> Result<Outcome, Failed> {
-    let options = OpenOptions {
-        lock_wait: arguments.lock_wait,
-        allow_unsafe_file_system: arguments.allow_unsafe_file_system,
-    };
     run(&place.folder, &options, settings, stop, observe).map_err(|error| failed(&error))
 }
 

@@ -75,10 +75,7 @@ impl<'a> Session<'a> {
 
     /// How the user wants databases to be opened.
     pub(crate) fn options(&self) -> OpenOptions {
-        OpenOptions {
-            lock_wait: self.arguments.lock_wait,
-            allow_unsafe_file_system: self.arguments.allow_unsafe_file_system,
-        }
+        self.arguments.open_options()
     }
 
     pub(crate) fn open_folder(&mut self, folder: &Path) -> Result<Store, Failed> {

@@ -18,6 +18,7 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -171,6 +172,27 @@ impl fmt::Display for Tree {
 /// Whether some process has this number.
 pub(super) fn is_running(pid: u32) -> bool {
     system::identify(pid).is_some()
+}
+
+/// The processes that belong to this database: those of agents, whoever has started them and whether or
+/// not that is still alive, with all that descends from them or from this process. A process that is
+/// just becoming another program may be missing for a moment. `None` where the system does not show
+/// the environment of processes.
+#[must_use]
+pub fn processes_at(database: &Path) -> Option<BTreeSet<u32>> {
+    system::present(|mark| mark.is_for(database))
+}
+
+/// A variable and its value for the environment of a process that works beside agents: it belongs to
+/// the database from then on, so [`processes_at`] finds it, and where this program dies before it, the
+/// next orchestrator of the project ends it with the agents. `number` tells several of them apart.
+/// `None` where the system does not tell which process this is.
+#[must_use]
+pub fn companion_mark(database: &Path, number: u32) -> Option<(&'static str, String)> {
+    let own = ProcessIdentity::current()?;
+    // Agents are numbered from the other end.
+    let Mark(value) = Mark::new(&own, u32::MAX - number, database);
+    Some((VARIABLE, value))
 }
 
 /// The trees that orchestrators of this database have left behind, which are dead themselves.

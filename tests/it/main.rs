@@ -49,6 +49,8 @@ mod registry;
 #[cfg(feature = "cli")]
 mod run;
 mod schedules;
+#[cfg(feature = "cli")]
+mod soak;
 mod support;
 #[cfg(feature = "cli")]
 mod terminal;

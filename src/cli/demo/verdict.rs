@@ -1,82 +1,32 @@
 //! Whether everything held: what agents were told, against the file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use serde_json::{Value, json};
 
 use super::Play;
 use crate::cli::exit::Failed;
-use crate::{AttemptOutcome, ClaimRecord, Feature, GetAttempts, JournalMode, ListFeatures, Store};
+use crate::cli::verdict::{
+    Check, Verdict, check, closed, in_one_hand, nothing_refused, priorities_differ, sound,
+};
+use crate::{AttemptOutcome, ClaimRecord, Feature, GetAttempts, ListFeatures, Store};
 
-/// Something that must hold, and what was found.
-#[derive(Debug)]
-pub(super) struct Check {
-    pub(super) name: &'static str,
-    pub(super) holds: bool,
-    pub(super) found: String,
-}
-
-/// What the demonstration showed.
-#[derive(Debug)]
-pub(super) struct Verdict {
-    pub(super) checks: Vec<Check>,
-}
-
-impl Verdict {
-    /// Looks at everything and closes the store, which must be the last user of the file.
-    pub(super) fn reach(store: &Store, play: &Play, features: usize) -> Result<Self, Failed> {
-        let stored = store.call(ListFeatures)?;
-        let attempts = store.call(GetAttempts { feature: None, limit: usize::MAX })?;
-        let passed = &play.report.passed;
-        let checks = vec![
-            sound(store)?,
-            all_pass(&stored, features),
-            acknowledged_once(play, &stored),
-            acknowledged_is_stored(passed, &stored),
-            in_one_hand(&attempts),
-            claims_ended(play, &attempts),
-            priorities_differ(&stored),
-            nothing_refused(&play.report.refused),
-            all_gone(play),
-            closed(store),
-        ];
-        Ok(Self { checks })
-    }
-
-    pub(super) fn holds(&self) -> bool {
-        self.checks.iter().all(|check| check.holds)
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        let check =
-            |check: &Check| json!({"name": check.name, "holds": check.holds, "found": check.found});
-        json!({
-            "holds": self.holds(),
-            "checks": self.checks.iter().map(check).collect::<Vec<_>>(),
-        })
-    }
-}
-
-fn check(name: &'static str, holds: bool, found: impl Into<String>) -> Check {
-    Check { name, holds, found: found.into() }
-}
-
-fn sound(store: &Store) -> Result<Check, Failed> {
-    let diagnosis = store.diagnose()?;
-    let findings = diagnosis.integrity.len();
-    let holds = findings == 0 && diagnosis.foreign_key_violations == 0;
-    let journal = match diagnosis.journal {
-        JournalMode::Wal => "write-ahead log",
-        JournalMode::Rollback => "rollback journal",
-    };
-    let found = match diagnosis.integrity.first() {
-        None => {
-            format!("integrity_check of SQLite {} says ok; {journal}", diagnosis.sqlite_version)
-        }
-        Some(first) => format!("{findings} findings of integrity_check, the first: {first}"),
-    };
-    Ok(check("the file is sound", holds, found))
+/// Looks at everything and closes the store, which must be the last user of the file.
+pub(super) fn reach(store: &Store, play: &Play, features: usize) -> Result<Verdict, Failed> {
+    let stored = store.call(ListFeatures)?;
+    let attempts = store.call(GetAttempts { feature: None, limit: usize::MAX })?;
+    let passed = &play.report.passed;
+    let checks = vec![
+        sound(store)?,
+        all_pass(&stored, features),
+        acknowledged_once(play, &stored),
+        acknowledged_is_stored(passed, &stored),
+        in_one_hand(&attempts),
+        claims_ended(play, &attempts),
+        priorities_differ(&stored),
+        nothing_refused(&play.report.refused),
+        all_gone(play),
+        closed(store),
+    ];
+    Ok(Verdict { checks })
 }
 
 fn all_pass(stored: &[Feature], features: usize) -> Check {
@@ -119,26 +69,6 @@ fn acknowledged_is_stored(passed: &BTreeMap<i64, usize>, stored: &[Feature]) -> 
     check("no acknowledged pass was lost", lost.is_empty(), found)
 }
 
-/// Attempts at one feature, by their tokens, follow each other.
-fn in_one_hand(attempts: &[ClaimRecord]) -> Check {
-    let mut sorted: Vec<&ClaimRecord> = attempts.iter().collect();
-    sorted.sort_by_key(|attempt| (attempt.feature, attempt.token));
-    let mut shared = Vec::new();
-    for pair in sorted.windows(2) {
-        if let [first, second] = pair
-            && first.feature == second.feature
-            && first.end.as_ref().is_none_or(|end| end.at > second.taken_at)
-        {
-            shared.push(format!("feature {}", first.feature));
-        }
-    }
-    let found = match shared.as_slice() {
-        [] => format!("{} claims, none while another one stood on the feature", attempts.len()),
-        shared => shared.join(", "),
-    };
-    check("no feature was in two hands at once", shared.is_empty(), found)
-}
-
 /// How the attempts ended, and that of the killed agent.
 fn claims_ended(play: &Play, attempts: &[ClaimRecord]) -> Check {
     let ended_as = |outcome| {
@@ -169,20 +99,6 @@ fn claims_ended(play: &Play, attempts: &[ClaimRecord]) -> Check {
     )
 }
 
-fn priorities_differ(stored: &[Feature]) -> Check {
-    let mut priorities: Vec<i64> = stored.iter().map(|feature| feature.priority).collect();
-    priorities.sort_unstable();
-    priorities.dedup();
-    let holds = priorities.len() == stored.len();
-    let found = format!("{} different ones of {}", priorities.len(), stored.len());
-    check("no two features have one priority", holds, found)
-}
-
-fn nothing_refused(refused: &[String]) -> Check {
-    let found = if refused.is_empty() { "none".to_owned() } else { refused.join("; ") };
-    check("no call failed", refused.is_empty(), found)
-}
-
 fn all_gone(play: &Play) -> Check {
     let left = &play.outcome.left;
     let found = match left.as_slice() {
@@ -192,27 +108,12 @@ fn all_gone(play: &Play) -> Check {
     check("no process is left behind", left.is_empty(), found)
 }
 
-fn closed(store: &Store) -> Check {
-    let report = store.close();
-    let copied = report.checkpoint.is_some_and(|checkpoint| checkpoint.complete);
-    let mut log = store.path().as_os_str().to_owned();
-    log.push("-wal");
-    let log = PathBuf::from(log);
-    let holds = report.fault.is_none() && copied && !log.exists();
-    let found = match report.fault {
-        Some(fault) => fault.to_string(),
-        None if holds => "everything is in features.db itself, the log is gone".to_owned(),
-        None => format!("{} is still there", log.display()),
-    };
-    check("the file was closed cleanly", holds, found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::run::Report;
+    use crate::cli::verdict::tests::{attempt, feature};
     use crate::orchestrator::{AgentId, Kind, Outcome};
-    use crate::{AttemptEnd, Caller, Steps, Timestamp};
 
     fn play(passed: &[i64], announced: &[i64], killed: bool) -> Play {
         let mut report = Report::default();
@@ -222,52 +123,6 @@ mod tests {
         report.announced.extend(announced);
         let agent = AgentId { kind: Kind::Coding, number: 1 };
         Play { outcome: Outcome::default(), report, killed: killed.then_some(agent) }
-    }
-
-    fn feature(id: i64, passes: bool) -> Feature {
-        Feature {
-            id: id.into(),
-            priority: 1,
-            category: String::new(),
-            name: String::new(),
-            description: String::new(),
-            steps: Steps::List(Vec::new()),
-            passes,
-            in_progress: false,
-            dependencies: Vec::new(),
-            needs_human_input: false,
-            human_input_request: None,
-            human_input_response: None,
-        }
-    }
-
-    /// An attempt of an agent, from one second to another.
-    fn attempt(
-        token: i64,
-        agent: &str,
-        from: i64,
-        end: Option<(i64, AttemptOutcome)>,
-    ) -> ClaimRecord {
-        let at = |seconds: i64| Timestamp::from_microseconds(seconds * 1_000_000).unwrap();
-        ClaimRecord {
-            token: token.into(),
-            feature: 7.into(),
-            owner: Some(Caller::new(agent, "s")),
-            taken_at: at(from),
-            lease: None,
-            end: end.map(|(until, outcome)| AttemptEnd { at: at(until), outcome, reason: None }),
-        }
-    }
-
-    #[test]
-    fn a_feature_in_two_hands_is_noticed() {
-        let released = AttemptOutcome::Released;
-        let first = attempt(1, "a", 10, Some((20, released)));
-        let after = attempt(2, "b", 20, None);
-        let during = attempt(2, "b", 19, None);
-        assert!(in_one_hand(&[after.clone(), first.clone()]).holds);
-        assert!(!in_one_hand(&[during, first]).holds);
-        assert!(!in_one_hand(&[attempt(1, "a", 10, None), after]).holds);
     }
 
     #[test]
@@ -304,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn shared_priorities_and_open_features_are_noticed() {
+    fn open_features_are_noticed() {
         let stored = [feature(1, true), feature(2, false)];
-        assert!(!priorities_differ(&stored).holds);
+        assert!(all_pass(&stored[..1], 1).holds);
         assert!(!all_pass(&stored, 2).holds);
         assert!(!all_pass(&stored[..1], 2).holds);
     }

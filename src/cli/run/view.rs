@@ -59,12 +59,18 @@ impl View {
         }
     }
 
+    /// Whether it is drawn, rather than written line by line.
+    pub(crate) fn is_live(&self) -> bool {
+        self.board.is_some()
+    }
+
     /// Takes everything off the screen.
     pub(crate) fn finish(&mut self) {
         self.board = None;
     }
 
-    fn print(&self, text: &str) {
+    /// Shows a line that stays.
+    pub(crate) fn print(&self, text: &str) {
         let text = one_line(text);
         match &self.board {
             Some(board) => board.print(&text),

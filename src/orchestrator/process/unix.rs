@@ -29,7 +29,28 @@ pub(super) fn members(tree: &Tree) -> Vec<Process> {
     for entry in table.values().filter(|entry| is_in_group(tree, &table, entry) || marked(entry)) {
         found.insert(entry.process.pid, entry.process);
     }
-    // A child may have a lower number than its parent, so this goes on until nothing new comes.
+    add_descendants(&mut found, &table);
+    found.remove(&std::process::id());
+    found.into_values().collect()
+}
+
+/// The processes that carry a mark of this kind, and all that descends from them or from this one,
+/// which is not among them; `None` where the system shows no processes.
+pub(super) fn present(wanted: impl Fn(&Mark) -> bool) -> Option<BTreeSet<u32>> {
+    if !has_proc() {
+        return None;
+    }
+    let (table, own) = (table(), std::process::id());
+    let is_kin = |pid: u32| pid == own || mark_of(pid).is_some_and(|mark| wanted(&mark));
+    let kin = table.values().map(|entry| entry.process).filter(|process| is_kin(process.pid));
+    let mut found: BTreeMap<u32, Process> = kin.map(|process| (process.pid, process)).collect();
+    add_descendants(&mut found, &table);
+    found.remove(&own);
+    Some(found.into_keys().collect())
+}
+
+/// A child may have a lower number than its parent, so this goes on until nothing new comes.
+fn add_descendants(found: &mut BTreeMap<u32, Process>, table: &BTreeMap<u32, Entry>) {
     loop {
         let parents: BTreeSet<u32> = found.keys().copied().collect();
         let children = table.values().filter(|entry| parents.contains(&entry.parent));
@@ -40,8 +61,6 @@ pub(super) fn members(tree: &Tree) -> Vec<Process> {
         }
         found.extend(new.into_iter().map(|process| (process.pid, process)));
     }
-    found.remove(&std::process::id());
-    found.into_values().collect()
 }
 
 /// Whether a process is in the group that the tree's leader has founded. When the leader has ended
@@ -187,6 +206,20 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn whoever_carries_a_mark_of_the_database_or_descends_from_us_is_present() {
+        let database = Path::new("/somewhere/features.db");
+        let own = ProcessIdentity::current().unwrap();
+        let (mut child, tree) = start("exec SLEEPER", 1, &Mark::new(&own, 7, database));
+        let present = |database: &Path| super::super::processes_at(database).unwrap();
+        assert!(present(database).contains(&child.id()));
+        let is_kin = super::present(|_| false).unwrap().contains(&child.id());
+        assert!(is_kin, "it descends from this process, whatever it carries");
+        assert!(!present(database).contains(&std::process::id()));
+        end(&tree, &mut child, LONG);
+        assert!(!present(database).contains(&child.id()));
+    }
 
     #[test]
     fn a_group_its_descendants_and_what_has_detached_itself_are_ended() {
