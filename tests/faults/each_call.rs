@@ -13,7 +13,7 @@ use faulty_vfs::{Call, Disk, Fault, Image, Log, Loss, Plan, Replay};
 use rusqlite::ffi;
 
 use crate::conversations::{self, OnConversations};
-use crate::features::{self, OnFeatures};
+use crate::features::{self, IN_THE_OLD_LOG, OnFeatures};
 use crate::is_thorough;
 use crate::session::{Answer, Script, after, folder, open, together};
 
@@ -260,8 +260,33 @@ pub(crate) fn check_file<S: Script>(
     Err(format!("what was answered is not what is there: {view:#?}\nexpected {expected:#?}"))
 }
 
+/// The plan for a call and a fault, if there is to be one.
+type Planned = fn(Call, usize, Fault) -> Option<Plan>;
+
+/// It alone fails.
+#[expect(clippy::unnecessary_wraps, reason = "as the other plans")]
+fn once(call: Call, nth: usize, fault: Fault) -> Option<Plan> {
+    Some(Plan::once(call, nth, fault))
+}
+
+/// It alone finds the disk full.
+fn once_full(call: Call, nth: usize, fault: Fault) -> Option<Plan> {
+    let full = [Fault::refused(ffi::SQLITE_FULL), Fault::half(ffi::SQLITE_FULL)];
+    full.contains(&fault).then(|| Plan::once(call, nth, fault))
+}
+
+/// Half of it fits, and nothing after it.
+fn full_from(call: Call, nth: usize, fault: Fault) -> Option<Plan> {
+    (fault == Fault::half(ffi::SQLITE_FULL)).then(|| Plan::from(call, nth, fault))
+}
+
 /// All sessions: each call of each kind that comes after so many rounds fails in each of its ways.
-fn fail_each<S: Script>(rounds: &[Vec<S::Step>], sound: usize, kinds: &[Call]) -> Figures {
+fn fail_each<S: Script>(
+    rounds: &[Vec<S::Step>],
+    sound: usize,
+    kinds: &[Call],
+    planned: Planned,
+) -> Figures {
     let (clean, calls) = run::<S>(rounds, sound, None).unwrap();
     assert_eq!(clean.at_commands + clean.at_opening, 0);
     let mut all = Figures::default();
@@ -269,7 +294,7 @@ fn fail_each<S: Script>(rounds: &[Vec<S::Step>], sound: usize, kinds: &[Call]) -
         let count = calls.get(call).copied().unwrap_or(0);
         for fault in faults_of(*call) {
             for nth in 0..count {
-                let plan = Plan::once(*call, nth, fault);
+                let Some(plan) = planned(*call, nth, fault) else { continue };
                 let shown = ShownOnPanic(plan);
                 if let Some((figures, _)) = run::<S>(rounds, sound, Some(plan)) {
                     all.add(*call, figures);
@@ -334,7 +359,7 @@ fn report(what: &str, began: Instant, figures: &Figures, least: &Least) {
 #[test]
 fn whichever_writing_call_fails_every_answer_is_true() {
     let began = Instant::now();
-    let figures = fail_each::<OnFeatures>(&features::short(), 0, &WRITING);
+    let figures = fail_each::<OnFeatures>(&features::short(), 0, &WRITING, once);
     report("with a log, writing", began, &figures, &Least { faults: 800, told: 300 });
     assert!(figures.unknown_but_done > 0, "an outcome is told as unknown for a reason: {figures}");
 }
@@ -342,14 +367,14 @@ fn whichever_writing_call_fails_every_answer_is_true() {
 #[test]
 fn whichever_other_call_fails_every_answer_is_true() {
     let began = Instant::now();
-    let figures = fail_each::<OnFeatures>(&features::short(), 0, &OTHERS);
+    let figures = fail_each::<OnFeatures>(&features::short(), 0, &OTHERS, once);
     report("with a log, other calls", began, &figures, &Least { faults: 150, told: 5 });
 }
 
 #[test]
 fn without_a_log_whichever_writing_call_fails_every_answer_is_true() {
     let began = Instant::now();
-    let figures = fail_each::<OnConversations>(&conversations::short(), 0, &WRITING);
+    let figures = fail_each::<OnConversations>(&conversations::short(), 0, &WRITING, once);
     report("without a log, writing", began, &figures, &Least { faults: 700, told: 600 });
     assert!(figures.unknown_but_done > 0, "an outcome is told as unknown for a reason: {figures}");
 }
@@ -357,6 +382,37 @@ fn without_a_log_whichever_writing_call_fails_every_answer_is_true() {
 #[test]
 fn without_a_log_whichever_other_call_fails_every_answer_is_true() {
     let began = Instant::now();
-    let figures = fail_each::<OnConversations>(&conversations::short(), 0, &OTHERS);
+    let figures = fail_each::<OnConversations>(&conversations::short(), 0, &OTHERS, once);
     report("without a log, other calls", began, &figures, &Least { faults: 240, told: 30 });
+}
+
+#[test]
+fn whichever_write_over_an_old_log_is_the_last_that_fits_every_answer_is_true() {
+    let rounds = features::over_an_old_log();
+    for (what, planned) in
+        [("one write", once_full as Planned), ("all writes from one on", full_from)]
+    {
+        let began = Instant::now();
+        let figures = fail_each::<OnFeatures>(&rounds, IN_THE_OLD_LOG, &[Call::Write], planned);
+        let what = format!("over an old log, full for {what}");
+        report(&what, began, &figures, &Least { faults: 25, told: 20 });
+        let for_good = what.ends_with("on");
+        assert_eq!(figures.unknown_but_done > 0, for_good, "{what}: {figures}");
+    }
+}
+
+#[test]
+fn from_whichever_write_on_the_disk_is_full_every_answer_is_true() {
+    let began = Instant::now();
+    let figures = fail_each::<OnFeatures>(&features::short(), 0, &[Call::Write], full_from);
+    report("with a log, full from a write on", began, &figures, &Least { faults: 150, told: 60 });
+    let began = Instant::now();
+    let rounds = conversations::short();
+    let figures = fail_each::<OnConversations>(&rounds, 0, &[Call::Write], full_from);
+    report(
+        "without a log, full from a write on",
+        began,
+        &figures,
+        &Least { faults: 120, told: 100 },
+    );
 }

@@ -158,3 +158,24 @@ pub(crate) fn long() -> Vec<Vec<Op>> {
     }
     rounds
 }
+
+/// How many rounds of [`over_an_old_log`] come before the log is begun anew.
+pub(crate) const IN_THE_OLD_LOG: usize = 4;
+
+/// The log is cut after two rounds, then filled until it is copied back and begun anew, so that what
+/// follows is written over frames of the same pages in the same places. Of the page that comes last, the
+/// history's, more than half is the same by then: 13 pairs of events are just enough for it.
+pub(crate) fn over_an_old_log() -> Vec<Vec<Op>> {
+    let mut filled = vec![create_many("Small", 3, 40)];
+    filled.extend((0..17).flat_map(|_| [Op::ClaimFeature(1), Op::ClearInProgress(1)]));
+    let rounds = vec![
+        filled,
+        vec![Op::ClaimFeature(2)],
+        vec![Op::ClaimFeature(1)],
+        vec![create("Large", 520_000)],
+        vec![Op::ClearInProgress(1)],
+        vec![Op::ClaimFeature(1)],
+    ];
+    assert!(rounds.len() > IN_THE_OLD_LOG);
+    rounds
+}
