@@ -239,3 +239,78 @@ impl Image {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(name: &str, file: usize) -> Step {
+        Step::Link { name: name.into(), file }
+    }
+
+    fn write(file: usize, offset: u64, byte: u8, length: usize) -> Step {
+        Step::Write { file, name: "a".into(), offset, bytes: vec![byte; length].into() }
+    }
+
+    fn sync(file: usize) -> Step {
+        Step::Sync { file, name: "a".into() }
+    }
+
+    const LOSSES: [Loss; 5] =
+        [Loss::Nothing, Loss::Everything, Loss::Later, Loss::Some, Loss::Torn];
+
+    /// What may be there in the end.
+    fn ends(steps: Vec<Step>, loss: Loss) -> Vec<Image> {
+        let log = Log::new(steps);
+        let mut replay = Replay::new(&log);
+        while replay.advance().is_some() {}
+        (0..200).map(|seed| replay.after(loss, seed)).collect()
+    }
+
+    fn bytes<'i>(image: &'i Image, name: &str) -> Option<&'i [u8]> {
+        image.0.get(name).map(Vec::as_slice)
+    }
+
+    #[test]
+    fn what_was_synced_is_there_whatever_is_lost() {
+        let steps = vec![link("a", 0), write(0, 0, 1, 600), sync(0), Step::SyncFolder];
+        for loss in LOSSES {
+            assert!(ends(steps.clone(), loss).iter().all(|i| bytes(i, "a") == Some(&[1; 600])));
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_synced_may_have_no_name() {
+        let steps = vec![link("a", 0), write(0, 0, 1, 10), sync(0)];
+        assert!(ends(steps.clone(), Loss::Everything).iter().all(|i| bytes(i, "a").is_none()));
+        let some = ends(steps, Loss::Some);
+        assert!(some.iter().any(|i| bytes(i, "a").is_none()));
+        assert!(some.iter().any(|i| bytes(i, "a") == Some(&[1; 10])));
+    }
+
+    #[test]
+    fn a_name_may_be_there_again_with_what_it_led_to() {
+        let mut steps = vec![link("a", 0), write(0, 0, 1, 10), sync(0), Step::SyncFolder];
+        steps.extend([Step::Unlink { name: "a".into() }, link("a", 1), write(1, 0, 2, 10)]);
+        let contents: std::collections::BTreeSet<Option<Vec<u8>>> =
+            ends(steps, Loss::Some).iter().map(|i| bytes(i, "a").map(<[u8]>::to_vec)).collect();
+        let possible = [None, Some(vec![]), Some(vec![1; 10]), Some(vec![2; 10])];
+        assert_eq!(contents, possible.into_iter().collect());
+    }
+
+    #[test]
+    fn of_a_torn_write_each_sector_is_old_or_new() {
+        let mut steps = vec![link("a", 0), write(0, 0, 1, 2_048), sync(0), Step::SyncFolder];
+        steps.push(write(0, 256, 2, 1_024));
+        let ends = ends(steps, Loss::Torn);
+        assert!(ends.iter().any(|i| bytes(i, "a").unwrap()[511..513] == [1, 2]));
+        assert!(ends.iter().any(|i| bytes(i, "a").unwrap()[511..513] == [2, 1]));
+        for image in &ends {
+            let bytes = bytes(image, "a").unwrap();
+            assert!(bytes[..256].iter().chain(&bytes[1_280..]).all(|byte| *byte == 1));
+            for sector in bytes[512..1_024].chunks(512) {
+                assert!(sector.iter().all(|byte| byte == &sector[0]));
+            }
+        }
+    }
+}
