@@ -4,6 +4,7 @@
 //! from their front, runs each job in a savepoint of one transaction, commits, and only then
 //! settles them.
 
+mod cut_short;
 mod examine;
 mod exclusive;
 #[cfg(test)]

@@ -15,8 +15,8 @@ enum Ended {
     Committed,
     /// Known not to have happened.
     Undone(StorageError),
-    /// It may or may not survive.
-    Unknown(StorageError),
+    /// It may or may not survive, since this happened.
+    Unknown(String),
 }
 
 /// A job of the group and what became of its savepoint.
@@ -96,7 +96,7 @@ impl Engine {
         match ended {
             Ended::Committed => ran.into_iter().for_each(|Ran { job, .. }| job.settle(Ok(()))),
             Ended::Undone(cause) => self.settle_undone(ran, &cause),
-            Ended::Unknown(fault) => self.settle_unknown(ran, &fault),
+            Ended::Unknown(detail) => self.settle_unknown(ran, &detail),
         }
         self.checkpoint_early();
         Attempt::Done
@@ -154,7 +154,7 @@ impl Engine {
 
     /// Undoes whatever transaction is open. A failure leaves it open, which the caller sees by
     /// `is_autocommit`.
-    fn roll_back(&self) -> bool {
+    pub(super) fn roll_back(&self) -> bool {
         self.connection.is_autocommit() || self.execute("ROLLBACK").is_ok()
     }
 
@@ -247,6 +247,7 @@ impl Engine {
 
     fn commit(&mut self) -> Ended {
         let began = Instant::now();
+        let log_before = self.location.log_length();
         let committed = match self.journal {
             JournalMode::Wal => self.execute("COMMIT"),
             JournalMode::Rollback => self.commit_beside_readers(),
@@ -258,18 +259,16 @@ impl Engine {
                 let holder = holder::of_read_lock(&self.location);
                 self.abandon(StorageError::Busy { path, waited, holder })
             }
-            // In a log, a transaction that does not fit has no end there; without a log, what was there
-            // before stays in the journal until all fits. Either way nobody will ever see it.
             Err(fault) if is_full(&fault) => {
                 let cause = self.storage_error(&fault);
-                self.abandon(cause)
+                let ended = self.abandon(cause);
+                if self.is_gone_for_good(log_before) { ended } else { unknown(&fault) }
             }
             Err(fault) => {
                 // What was written may be found and kept by whoever opens the file next.
-                let fault = self.storage_error(&fault);
                 self.roll_back();
-                self.poison(format!("a commit failed: {}", fault.cause()));
-                Ended::Unknown(fault)
+                self.poison(format!("a commit failed: {}", self.storage_error(&fault).cause()));
+                unknown(&fault)
             }
         }
     }
@@ -299,9 +298,9 @@ impl Engine {
         }
     }
 
-    fn settle_unknown(&self, ran: Vec<Ran>, fault: &StorageError) {
+    fn settle_unknown(&self, ran: Vec<Ran>, detail: &str) {
         for Ran { job, verdict } in ran {
-            let (path, detail) = (Arc::clone(self.location.path()), fault.cause());
+            let (path, detail) = (Arc::clone(self.location.path()), detail.to_owned());
             let fault = if verdict == Verdict::Keep && job.kind() == Kind::Write {
                 StorageError::OutcomeUnknown { path, detail }
             } else {
@@ -343,6 +342,10 @@ fn settle_all(queue: &mut Queue, fault: &StorageError) {
             job.settle(Err(fault.clone()));
         }
     }
+}
+
+fn unknown(fault: &rusqlite::Error) -> Ended {
+    Ended::Unknown(format!("its commit failed: {fault}"))
 }
 
 fn is_full(fault: &rusqlite::Error) -> bool {

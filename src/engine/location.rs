@@ -97,6 +97,11 @@ impl Location {
         PathBuf::from(name)
     }
 
+    /// How long the file's log is, in bytes; 0 where there is none.
+    pub(super) fn log_length(&self) -> u64 {
+        fs::metadata(self.side_file("-wal")).map_or(0, |log| log.len())
+    }
+
     /// Lets nobody but the owner read the file. SQLite gives the side files the same mode.
     pub(super) fn make_private(&self) -> Result<(), OpenError> {
         use std::os::unix::fs::PermissionsExt;

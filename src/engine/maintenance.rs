@@ -157,7 +157,7 @@ impl Engine {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Mode {
+pub(super) enum Mode {
     /// Looks only.
     Noop,
     /// Copies what it can, in nobody's way.
@@ -167,7 +167,10 @@ enum Mode {
 }
 
 /// Runs a checkpoint. Being in somebody's way is told in the result row, not as an error.
-fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<CheckpointReport> {
+pub(super) fn checkpoint(
+    connection: &Connection,
+    mode: Mode,
+) -> rusqlite::Result<CheckpointReport> {
     let sql = match mode {
         Mode::Noop => "PRAGMA wal_checkpoint(NOOP)",
         Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
