@@ -29,6 +29,7 @@ mod groups;
 mod human_input;
 mod import;
 mod layout;
+mod lies;
 mod maintenance;
 #[cfg(feature = "cli")]
 mod mcp;
