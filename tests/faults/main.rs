@@ -18,6 +18,7 @@ mod features;
 mod power;
 mod session;
 mod space;
+mod wal_reset;
 
 /// Whether the long form was asked for.
 fn is_thorough() -> bool {

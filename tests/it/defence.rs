@@ -121,3 +121,29 @@ fn the_locks_of_this_process_survive_every_call() {
     reply.wait().unwrap();
     check("a write that took its time");
 }
+
+/// Why no file of a database is opened here other than through SQLite, shown by doing it: the test above
+/// would notice.
+#[test]
+fn a_descriptor_of_the_shared_memory_that_is_closed_takes_the_locks_of_the_whole_process_along() {
+    let (project, store) = Project::with_features(1);
+    let memory = project.folder().join(".autoforge/features.db-shm");
+    let (gate, held) = gate::<autoforge_store::Write>();
+    let reply = store.submit(gate).unwrap();
+    held.wait_until_entered();
+    assert!(holds_lock(&memory, "WRITE", MEMORY_WRITER));
+    let foreign =
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')";
+    let can_write = || {
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", foreign]).arg(project.database()).stderr(std::process::Stdio::null());
+        python.status().ok().map(|status| status.success())
+    };
+    assert_ne!(can_write(), Some(true), "another program writes while we do");
+    #[expect(clippy::disallowed_methods, reason = "this is what must not be done")]
+    drop(std::fs::File::open(&memory).unwrap());
+    assert!(!holds_lock(&memory, "WRITE", MEMORY_WRITER), "the lock is still there");
+    assert_ne!(can_write(), Some(false), "the lock that is gone keeps another program out");
+    drop(held);
+    drop(reply.wait());
+}

@@ -37,10 +37,12 @@
 )]
 
 mod disk;
+mod fault_point;
 mod log;
 mod power;
 mod shim;
 
 pub use disk::{Call, Disk, Fault, Plan};
+pub use fault_point::at_fault_point;
 pub use log::{Log, Step};
 pub use power::{Image, Loss, Replay};
