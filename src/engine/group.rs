@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{Attempt, Job, Kind, Queue, Verdict};
 use super::{Engine, JournalMode, LOG_FRAMES, holder};
+use crate::crash::crash_point;
 use crate::error::{StorageError, is_busy};
 use crate::tx::{Circumstances, Transaction};
 
@@ -216,6 +217,7 @@ impl Engine {
         if !job.start() {
             return Ok(());
         }
+        crash_point("group.before_savepoint");
         if let Err(fault) = self.execute("SAVEPOINT job") {
             ran.push(Ran { job, verdict: Verdict::Discard });
             return Err(fault);
@@ -228,7 +230,9 @@ impl Engine {
         if verdict == Verdict::Discard {
             self.execute("ROLLBACK TO job")?;
         }
-        self.execute("RELEASE job")
+        self.execute("RELEASE job")?;
+        crash_point("group.after_savepoint");
+        Ok(())
     }
 
     fn lost_transaction(&self) -> StorageError {
@@ -248,10 +252,12 @@ impl Engine {
     fn commit(&mut self) -> Ended {
         let began = Instant::now();
         let log_before = self.location.log_length();
+        crash_point("group.before_commit");
         let committed = match self.journal {
             JournalMode::Wal => self.execute("COMMIT"),
             JournalMode::Rollback => self.commit_beside_readers(),
         };
+        crash_point("group.after_commit");
         match committed {
             Ok(()) => Ended::Committed,
             Err(fault) if is_busy(&fault) && !self.connection.is_autocommit() => {

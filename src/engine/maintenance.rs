@@ -81,7 +81,9 @@ impl Engine {
         if self.journal == JournalMode::Rollback {
             return Ok(None);
         }
+        crash_point("checkpoint.before");
         let report = checkpoint(&self.connection, Mode::Truncate);
+        crash_point("checkpoint.after");
         report.map(Some).map_err(|fault| self.storage_error(&fault))
     }
 
@@ -139,6 +141,7 @@ impl Engine {
     pub(crate) fn close(mut self) -> CloseReport {
         // A checkpoint of a file that was moved could reach a log that belongs to another by now.
         let mut report = CloseReport { checkpoint: None, fault: self.obstacle() };
+        crash_point("close.begun");
         if report.fault.is_none() && self.journal == JournalMode::Wal {
             match checkpoint(&self.connection, Mode::Truncate) {
                 Ok(checkpoint) => report.checkpoint = Some(checkpoint),
@@ -147,11 +150,13 @@ impl Engine {
                 Err(fault) => report.fault = Some(self.storage_error(&fault)),
             }
         }
+        crash_point("close.copied_back");
         self.connection.flush_prepared_statement_cache();
         let path = Arc::clone(self.location.path());
         if let Err((_, fault)) = self.connection.close() {
             report.fault.get_or_insert(StorageError::from_sqlite(&path, &fault));
         }
+        crash_point("close.closed");
         report
     }
 }

@@ -389,12 +389,15 @@ impl Opening<'_> {
             if self.accept(condition)? == Condition::Current {
                 return Ok(false);
             }
+            crash_point("schema.begun");
             schema.migrate(&tx).map_err(|fault| self.fault(&fault))?;
+            crash_point("schema.before_commit");
             Ok(true)
         };
         match migrate() {
             Ok(migrated) => {
                 self.retry(|connection| connection.execute_batch("COMMIT"))?;
+                crash_point("schema.after_commit");
                 Ok(migrated)
             }
             Err(error) => {

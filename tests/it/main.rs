@@ -15,6 +15,7 @@ mod claims;
 mod cli;
 mod closing;
 mod commits;
+mod crashes;
 mod defence;
 #[cfg(feature = "cli")]
 mod demo;

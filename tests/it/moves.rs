@@ -122,7 +122,7 @@ pub(crate) fn migrate_in_child(folder: &Path) {
 }
 
 /// A process of this test binary in that role, with that plan.
-fn planned(role: &str, folder: &Path, plan: &CrashPlan) -> Program {
+pub(crate) fn planned(role: &str, folder: &Path, plan: &CrashPlan) -> Program {
     let mut program = Program::new(std::env::current_exe().unwrap());
     program
         .args(["--exact", "processes::child", "--nocapture"])
@@ -174,7 +174,7 @@ impl AtPoint {
 }
 
 /// The crash points that a process in that role comes by, each with which coming by it is.
-fn points(role: &str, folder: &Path) -> Vec<(String, usize)> {
+pub(crate) fn points(role: &str, folder: &Path) -> Vec<(String, usize)> {
     let Output { stderr, .. } = planned(role, folder, &CrashPlan::List).output().unwrap();
     let mut counts = BTreeMap::new();
     let told = String::from_utf8(stderr).unwrap();

@@ -27,6 +27,7 @@ fn child() {
         "stay_connected" => stay_connected(folder),
         "fill_disk" => crate::durability::fill_disk(folder),
         "write_until_killed" => crate::durability::write_until_killed(folder),
+        "session" => crate::crashes::session(folder),
         "ask_once" => crate::once::ask_once(folder),
         "create_once_until_killed" => crate::once::create_once_until_killed(folder),
         "import" => import(folder),
