@@ -14,6 +14,9 @@ thread_local! {
 
 /// Runs `body`, and `at` whenever SQLite comes by its point of this number in this thread meanwhile. What
 /// `at` does with SQLite itself calls nobody back.
+///
+/// # Panics
+/// Where SQLite was built without such points.
 pub fn at_fault_point<T>(number: i32, at: impl FnMut() + 'static, body: impl FnOnce() -> T) -> T {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
