@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "plain files, and databases nobody has open")]
 
 mod beside;
+mod half_started;
 mod killed;
 mod neighbour;
 mod refused;
@@ -16,7 +17,8 @@ use std::process::{Command as Program, Output, Stdio};
 
 use autoforge_store::testing::CrashPlan;
 use autoforge_store::{
-    LayoutOptions, ListFeatures, Migration, ProjectFile, ProjectLayout, Store, migrate_layout,
+    Assistant, LayoutOptions, ListFeatures, Migration, OpenOptions, ProjectFile, ProjectLayout,
+    Store, migrate_layout,
 };
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -25,6 +27,7 @@ use crate::old_files;
 use crate::support::{FOLDER, Project, ROLE, eventually, foreign, number, say, text, texts};
 
 pub(crate) use beside::open_once;
+pub(crate) use half_started::half_started;
 pub(crate) use neighbour::neighbour;
 pub(crate) use reset::reset_in_child;
 pub(crate) use restore::restore_in_child;
@@ -357,6 +360,15 @@ fn handles_of_this_process_are_told_and_can_open_the_project_again() {
     let again = project.open();
     assert_eq!(again.path(), project.database());
     assert_eq!(feature_names(&again), NAMES);
+}
+
+#[test]
+fn a_handle_of_this_process_that_no_lock_tells_of_does_not_go_on_with_what_was_moved() {
+    let project = features_project(".autocoder");
+    let old = project.folder().join(".autocoder/assistant.db");
+    let store = Store::<Assistant>::open_file(&old, &OpenOptions::default()).unwrap();
+    assert_eq!(migrate(&project).moved.len(), 2);
+    assert!(!store.is_open());
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn child() {
         "restore" => crate::moves::restore_in_child(folder),
         "reset" => crate::moves::reset_in_child(folder),
         "open_once" => crate::moves::open_once(folder),
+        "half_started" => crate::moves::half_started(folder),
         "neighbour" => crate::moves::neighbour(folder),
         "claim_progress" => crate::progress::claims::claim_progress(folder),
         "hold_claims" => crate::ownership::hold_claims(folder),

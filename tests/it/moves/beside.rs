@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::neighbour::{KINDS, ask, start};
 use super::{
-    AtPoint, NAMES, OLD_PLACES, assert_moved, feature_names, features_project, old_project,
+    AtPoint, NAMES, OLD_PLACES, assert_moved, feature_names, features_project, insert, old_project,
 };
-use crate::support::Child;
+use crate::support::{Child, foreign};
 
 /// An opening that has chosen the old path, or has the old file open, when a migration that saw nobody
 /// goes on to its end.
@@ -49,6 +49,34 @@ fn whoever_comes_before_the_point_of_no_return_keeps_the_database_in_its_place()
         super::migrate(&project);
         assert_eq!(feature_names(&project.open()).last().unwrap(), "waited");
     }
+}
+
+#[test]
+fn what_comes_into_the_new_place_at_the_last_moment_is_not_replaced_and_the_old_one_goes_on() {
+    for place in OLD_PLACES {
+        let project = features_project(place);
+        let migrating = AtPoint::reach("migrate", project.folder(), "migrate.fenced", 1);
+        std::fs::write(project.database(), "somebody's").unwrap();
+        let refused = migrating.go_on();
+        assert!(refused.contains("refused: two_places"), "{refused}");
+        assert_eq!(std::fs::read(project.database()).unwrap(), b"somebody's");
+        // Programs that know nothing of us need not wait for one of ours to write again.
+        insert(&foreign(&project.folder().join(place).join("features.db")), "later").unwrap();
+        std::fs::remove_file(project.database()).unwrap();
+        super::migrate(&project);
+        assert_eq!(feature_names(&project.open()).last().unwrap(), "later");
+    }
+}
+
+#[test]
+fn an_opening_that_meets_a_new_file_in_the_old_place_ends_up_in_the_new_one() {
+    let project = features_project(".");
+    let opening = AtPoint::reach("open_once", project.folder(), "open.chosen", 1);
+    super::migrate(&project);
+    // As a program does that noted the old path before and opens it only now.
+    std::fs::write(project.folder().join("features.db"), "").unwrap();
+    let said = opening.go_on();
+    assert!(said.contains(&format!("4 in {}", project.database().display())), "{said}");
 }
 
 /// The body of the child process that opens a project once and says where.
