@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use autoforge_store::{EventKind, GetLog};
+use autoforge_store::orchestrator::{AgentCommand, Finish, Happening, Settings, Stop, run};
+use autoforge_store::{EventKind, GetFeature, GetLog, OpenOptions};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{Run, assert_tidy, attempts, project, works};
+use super::{Run, assert_tidy, attempts, impatient, project, works};
 use crate::support::{can_mount, processes_of, say_note};
 
 #[test]
@@ -50,6 +52,99 @@ fn a_database_that_is_locked_for_long_is_waited_for() {
     assert_tidy(&project, &ended);
 }
 
+/// Two agents at a time, one feature each, that speak once and do nothing.
+fn idlers() -> Settings {
+    let speaks = AgentCommand::new(["sh", "-c", "echo here; exec sleep 600"]).unwrap();
+    Settings { coding: 2, testing: 0, batch: 1, ..Settings::new(speaks) }
+}
+
+#[test]
+fn what_another_program_claims_while_a_run_waits_to_claim_is_left_to_it() {
+    let project = project(&["pass"; 2]);
+    let (stop, mut lock, mut begun) = (Stop::new(), None, Vec::new());
+    let mut observe = |happening: &Happening| match happening {
+        Happening::Began { features, .. } => {
+            begun.extend(features.iter().map(|(id, _)| id.get()));
+            // The claim for the second agent waits from here on.
+            if begun.len() == 1 {
+                let other = project.foreign();
+                other.execute_batch("BEGIN IMMEDIATE").unwrap();
+                lock = Some(other);
+            }
+        }
+        Happening::Said { .. } => {
+            if let Some(other) = lock.take() {
+                let claim = "UPDATE features SET in_progress = 1 WHERE id = 2; COMMIT";
+                other.execute_batch(claim).unwrap();
+            }
+        }
+        Happening::Changed(event) if event.feature.get() == 2 => stop.stop(),
+        _ => {}
+    };
+    run(project.folder(), &OpenOptions::default(), &idlers(), &stop, &mut observe).unwrap();
+    assert_eq!(begun, [1]);
+    let store = project.open();
+    assert!(store.call(GetFeature { id: 2.into() }).unwrap().in_progress);
+    let log = GetLog { feature: Some(2.into()), limit: 1, ..GetLog::default() };
+    let log = store.call(log).unwrap();
+    assert_eq!(log[0].kind, EventKind::Claimed, "the last that happened to it: {log:#?}");
+}
+
+#[test]
+fn agents_are_heard_while_the_storage_is_waited_for() {
+    let project = project(&["pass"; 2]);
+    let (stop, mut lock, mut seen) = (Stop::new(), None, Vec::new());
+    let mut observe = |happening: &Happening| match happening {
+        // The claim of the second agent waits from here on, until the first one is heard.
+        Happening::Began { .. } if seen.is_empty() => {
+            let other = project.foreign();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            lock = Some(other);
+            seen.push("one began");
+        }
+        Happening::Said { .. } if lock.take().is_some() => seen.push("one spoke"),
+        Happening::Began { .. } => {
+            seen.push("another began");
+            stop.stop();
+        }
+        Happening::Trouble(_) => {
+            lock = None;
+            seen.push("trouble");
+            stop.stop();
+        }
+        _ => {}
+    };
+    let options = OpenOptions::default();
+    let outcome = run(project.folder(), &options, &idlers(), &stop, &mut observe).unwrap();
+    assert_eq!(seen, ["one began", "one spoke", "another began"]);
+    assert_eq!((outcome.agents, outcome.unsettled.len(), outcome.left.len()), (2, 0, 0));
+}
+
+#[test]
+fn what_the_storage_refuses_for_a_while_is_tried_again_although_nothing_else_happens() {
+    let project = impatient(&["pass"]);
+    let gives_up = AgentCommand::new(["true"]).unwrap();
+    let settings = Settings { coding: 1, testing: 0, ..Settings::new(gives_up) };
+    let (mut lock, mut troubles) = (None, 0);
+    let mut observe = |happening: &Happening| match happening {
+        Happening::Began { .. } => {
+            let other = project.foreign();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            lock = Some(other);
+        }
+        // Nobody commits anything, and no agent is left.
+        Happening::Trouble(_) => {
+            lock = None;
+            troubles += 1;
+        }
+        _ => {}
+    };
+    let options = OpenOptions { lock_wait: Duration::from_millis(100), ..OpenOptions::default() };
+    let outcome = run(project.folder(), &options, &settings, &Stop::new(), &mut observe).unwrap();
+    assert_eq!((outcome.finish, outcome.failed, troubles), (Some(Finish::Stuck), 1, 1));
+    assert!(outcome.unsettled.is_empty(), "{outcome:?}");
+}
+
 /// Files that nobody can change, whoever has them open, until this is dropped.
 struct Immutable(Vec<PathBuf>);
 
@@ -85,7 +180,10 @@ fn a_database_that_is_read_only_for_a_while_loses_nothing() {
         run.end();
         return;
     };
-    run.until(|line| line["what"] == "trouble");
+    // By the second time the store has been opened anew, and SQLite could open the file only for reading.
+    for _ in 0..2 {
+        run.until(|line| line["what"] == "trouble");
+    }
     drop(immutable);
     let ended = run.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
