@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
 use super::{Absent, Engine, JournalMode, Location, Observer, OpenOptions};
-use crate::database::{Database, Features};
+use crate::database::{Assistant, Database, Features, Schema};
 use crate::error::{LockHolder, StorageError};
 use crate::sync::Mutex;
 use crate::tx::{Transaction, Tx, Write};
@@ -78,12 +78,15 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::of(Features::SCHEMA)
+    }
+
+    fn of(schema: Schema) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let location = Location::resolve(&dir.path().join("features.db")).unwrap();
+        let location = Location::resolve(&dir.path().join("file.db")).unwrap();
         let options = OpenOptions::default();
         let answers = Answers::default();
         let told = Box::new(Owner(Arc::clone(&answers)));
-        let schema = Features::SCHEMA;
         let (engine, _) =
             Engine::open(location, Absent::Create, schema, &options, |_| {}, told).unwrap();
         Self { engine, answers, _dir: dir }
@@ -184,6 +187,18 @@ fn without_a_log_a_reader_in_the_way_of_a_commit_undoes_the_group_and_no_more() 
     bench.run(&[("alone", CREATE, Verdict::Keep)]);
     assert_eq!(bench.answers(), [("alone", "ok")]);
     assert_eq!(bench.features(), 1);
+}
+
+/// What this is for, a power cut, no test can make.
+#[test]
+fn without_a_log_a_commit_syncs_the_folder_too() {
+    for (schema, expected) in [(Features::SCHEMA, "FULL"), (Assistant::SCHEMA, "EXTRA")] {
+        let setting = "SELECT CASE synchronous WHEN 2 THEN 'FULL' WHEN 3 THEN 'EXTRA' END
+            FROM pragma_synchronous";
+        let connection = Bench::of(schema).engine.connection;
+        let found: String = connection.query_row(setting, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]

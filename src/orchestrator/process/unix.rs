@@ -251,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn who_has_lost_the_mark_and_the_parents_is_still_in_the_group() {
+        let script = "(env -i sh -c 'echo runs; exec sleep 600' &); echo runs; exec sleep 600";
+        let (mut child, tree) = start(script, 2, &mark(7));
+        assert_eq!(members(&tree).len(), 2);
+        end(&tree, &mut child, LONG);
+        assert!(!tree.is_alive());
+    }
+
+    #[test]
     fn other_agents_are_left_alone() {
         let (mut one, first) = start("echo runs; exec sleep 600", 1, &mark(4));
         let (mut two, second) = start("echo runs; exec sleep 600", 1, &mark(5));
