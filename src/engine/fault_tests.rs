@@ -189,7 +189,7 @@ fn without_a_log_a_reader_in_the_way_of_a_commit_undoes_the_group_and_no_more() 
     assert_eq!(bench.features(), 1);
 }
 
-/// What this is for, a power cut, no test can make.
+/// It counts only where the power goes: then a journal that is still in the folder takes the commit back.
 #[test]
 fn without_a_log_a_commit_syncs_the_folder_too() {
     for (schema, expected) in [(Features::SCHEMA, "FULL"), (Assistant::SCHEMA, "EXTRA")] {
