@@ -1,7 +1,7 @@
 //! loom runs the actor, its slots and the engine cache, as they ship, through every interleaving
 //! within a bound on preemptions.
 //!
-//! Run with `RUSTFLAGS="--cfg autoforge_loom" cargo test --profile loom --lib loom_`. Each model
+//! Run with `RUSTFLAGS="--cfg autoforge_loom" cargo test --profile loom -p autoforge-store-models`. Each model
 //! prints how many executions it took; a model that a limit of loom's own would cut short fails.
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! shuttle runs the actor and the engine cache, as they ship, in sizes that loom cannot reach: many
 //! callers with many jobs each, through orders chosen at random.
 //!
-//! Run with `RUSTFLAGS="--cfg autoforge_shuttle" cargo test --profile loom --lib shuttle_`. Each model
+//! Run with `RUSTFLAGS="--cfg autoforge_shuttle" cargo test --profile loom -p autoforge-store-models`. Each model
 //! prints how many orders were tried; `SHUTTLE_ORDERS` says how many that shall be. An order that fails
 //! is printed in a form that shuttle can replay.
 
