@@ -175,12 +175,10 @@ fn loom_when_the_actor_dies_every_caller_is_told() {
         let actor = start(2, storage);
         let other = {
             let (actor, log) = (Arc::clone(&actor), Arc::clone(&log));
-            loom::thread::spawn(move || {
-                match post(&actor, Lane::Write, 2).map(Asker::wait) {
-                    Some(Outcome::Answer(place)) => assert_committed(&log, 2, place),
-                    Some(Outcome::Lost { .. }) | None => {}
-                    other => panic!("{other:?}"),
-                };
+            loom::thread::spawn(move || match post(&actor, Lane::Write, 2).map(Asker::wait) {
+                Some(Outcome::Answer(place)) => assert_committed(&log, 2, place),
+                Some(Outcome::Lost { .. }) | None => {}
+                other => panic!("{other:?}"),
             })
         };
         let asker = post(&actor, Lane::Write, 1).unwrap();
