@@ -8,6 +8,7 @@
 )]
 
 mod assistant;
+mod attempts;
 #[cfg(feature = "cli")]
 mod backup;
 mod claims;
