@@ -8,6 +8,7 @@
 mod conversations;
 mod explain;
 mod file;
+mod kills;
 mod linear;
 mod owners;
 mod raw;
