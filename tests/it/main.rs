@@ -16,6 +16,7 @@ mod claims;
 mod cli;
 mod closing;
 mod commits;
+mod copies;
 mod crashes;
 mod defence;
 #[cfg(feature = "cli")]

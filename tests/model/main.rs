@@ -243,7 +243,7 @@ proptest! {
         });
         let slices: Vec<&[Call]> = histories.iter().map(Vec::as_slice).collect();
         let end = |model: &Model| compare(model, &store).is_ok();
-        prop_assert!(is_explained(&model, &slices, &end).0, "{:#?}", histories);
+        prop_assert!(is_explained(&model, &slices, &end).found, "{:#?}", histories);
     }
 }
 
@@ -263,7 +263,7 @@ fn a_history_that_no_order_explains_is_seen() {
         began,
         ended: began,
     };
-    let explained = |a, b| is_explained(&model, &[&[a], &[b]], &|_| true).0;
+    let explained = |a, b| is_explained(&model, &[&[a], &[b]], &|_| true).found;
     assert!(explained(call(&late, now), call(&won, now)));
     assert!(!explained(call(&won, now), call(&won, now)), "both won");
     assert!(!explained(call(&late, now), call(&won, later)), "lost before anybody had won");
