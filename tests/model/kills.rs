@@ -15,6 +15,7 @@ use autoforge_store::testing::{Call, CrashPlan, Model, Op, World};
 use fastrand::Rng;
 
 use crate::linear::{apply, beginning, calls, fresh_seed, parse_or, say, without_pids};
+use crate::second::{read, readings};
 
 /// Processes at a time, and writers in each of them.
 const PROCESSES: usize = 2;
@@ -216,22 +217,9 @@ fn check(
 
 /// Everything that can be read, but for the numbers of processes.
 fn compare(model: &Model, store: &Store) -> Result<(), String> {
-    let limit = usize::MAX;
-    for op in [
-        Op::ListFeatures,
-        Op::GetStats,
-        Op::GetReady { limit },
-        Op::GetBlocked { limit },
-        Op::GetGraph,
-        Op::CheckFeatures,
-        Op::GetClaims,
-        Op::GetBudgets,
-        Op::GetAttempts { feature: None, limit },
-        Op::GetChanges { since: 0, limit },
-    ] {
-        let call = Call::default();
-        let expected = apply(&mut model.clone(), &call, &op);
-        let found = without_pids(&format!("{:?}", op.apply_as(store, &call, &World::default())));
+    for op in readings() {
+        let (expected, found) =
+            (apply(&mut model.clone(), &Call::default(), &op), read(store, &op));
         if found != expected {
             return Err(format!("{op:?}: the model says {expected}\nthe store says {found}"));
         }

@@ -17,6 +17,7 @@ mod registry;
 mod replay;
 mod schedules;
 mod search;
+mod second;
 
 use std::path::Path;
 use std::thread;
