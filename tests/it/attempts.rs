@@ -4,7 +4,6 @@
 //! A client counts how often it would, by SQLite's own rule, and of a real old one the locks that it
 //! asks for are counted from outside. Between two transactions a client thinks for a millisecond, which
 //! is a thousand times less than agents do. `OLD_COMMITS` says how many commits are made in each test.
-#![expect(clippy::disallowed_types, reason = "tests wait for each other outside the models")]
 
 use std::path::Path;
 use std::process::{Command as Program, Stdio};

@@ -3,7 +3,7 @@
 //! writer at most one more, and each of them wholly.
 //!
 //! `KILLS` says how many processes are killed.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -285,9 +285,9 @@ fn a_call_that_is_lost_or_comes_too_much_is_seen() {
     killed.remove(&last);
     assert_eq!(try_with(&killed, &order), Ok(usize::from(order.last() == Some(&last))));
     for at in 0..order.len() {
-        let mut lost = order.clone();
-        lost.remove(at);
-        assert!(try_with(&told, &lost).is_err(), "{} is lost", order[at]);
+        let mut shorter = order.clone();
+        shorter.remove(at);
+        assert!(try_with(&told, &shorter).is_err(), "{} is lost", order[at]);
         let mut unheard = told.clone();
         unheard.remove(&order[at]);
         let is_last = order[at] == last;

@@ -243,9 +243,10 @@ impl Recorded for Call {
     }
 
     fn is_told_by(&self, model: &mut Model) -> bool {
-        let said = match self.is_old {
-            true => self.act.as_old(model),
-            false => reduced(&model.apply(&self.act.op())),
+        let said = if self.is_old {
+            self.act.as_old(model)
+        } else {
+            reduced(&model.apply(&self.act.op()))
         };
         said == self.said
     }
@@ -278,7 +279,9 @@ fn a_process_beside_old_clients_plays_its_part() {
     };
     let lines: Vec<String> = acts.into_iter().map(call).collect();
     store.close();
-    lines.iter().for_each(|line| say(line));
+    for line in &lines {
+        say(line);
+    }
 }
 
 /// What the processes did, and what is in the file then.
