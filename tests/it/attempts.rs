@@ -96,8 +96,9 @@ fn work_beside<T: Send>(store: &Store, something: impl FnOnce() -> T + Send) -> 
     })
 }
 
+/// On a disk, where a commit takes long enough for the next one to begin within a checkpoint.
 fn project() -> (Project, Store) {
-    let project = Project::in_memory();
+    let project = Project::new();
     let store = project.open();
     let planned = (0..FEATURES).map(|n| new_feature(&format!("Feature {n}")).into()).collect();
     store.call(CreateFeatures::new(planned)).unwrap();
