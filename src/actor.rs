@@ -57,7 +57,8 @@ pub(crate) trait Storage<J> {
     fn expire(&mut self, queue: &mut VecDeque<J>);
     /// Housekeeping while there is nothing to do.
     fn idle(&mut self);
-    /// Whether somebody waits for news that only housekeeping brings.
+    /// Whether housekeeping is wanted often: somebody waits for news that it alone brings, or others
+    /// make work for it.
     fn is_watched(&self) -> bool;
 }
 

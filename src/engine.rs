@@ -21,7 +21,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -75,6 +75,9 @@ pub(crate) struct Engine {
     data_version: i64,
     /// Other programs have committed since the log was last looked at.
     log_may_have_grown: bool,
+    /// When it was last looked for them, and whether there were any.
+    looked_at: Instant,
+    neighbours_write: bool,
 }
 
 impl Engine {
@@ -103,9 +106,10 @@ impl Engine {
         }
     }
 
-    /// Whether anybody waits for commits.
+    /// Whether it has to look for other programs' commits often: somebody waits for them, or the log
+    /// grows by them.
     pub(crate) fn is_watched(&self) -> bool {
-        self.observer.is_watched()
+        self.neighbours_write || self.observer.is_watched()
     }
 
     /// Looks whether other programs have committed, and tells.

@@ -55,6 +55,7 @@ impl Engine {
         for Ran { job, .. } in ran {
             job.settle(Ok(()));
         }
+        self.look_after_the_log();
         Attempt::Done
     }
 
@@ -80,6 +81,7 @@ impl Engine {
             Ok(()) => self.circumstances = Circumstances::now(),
             Err(fault) if is_busy(&fault) => {
                 self.look_around();
+                self.look_after_the_log();
                 return Attempt::Busy;
             }
             Err(fault) => {
@@ -100,6 +102,7 @@ impl Engine {
             Ended::Unknown(detail) => self.settle_unknown(ran, &detail),
         }
         self.checkpoint_early();
+        self.look_after_the_log();
         Attempt::Done
     }
 
@@ -336,7 +339,7 @@ impl Engine {
     /// file, would begin.
     fn checkpoint_early(&mut self) {
         let frames = LOG_FRAMES.get();
-        if self.journal == JournalMode::Wal && frames >= self.checkpoint_at {
+        if self.journal == JournalMode::Wal && self.is_long(frames) {
             self.copy_log_back(frames);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -13,8 +13,17 @@ use crate::error::{StorageError, is_busy};
 
 /// Frames in the log at which it is copied back.
 pub(super) const CHECKPOINT_FRAMES: u32 = 250;
+/// After a checkpoint that could not copy everything, at least so many more frames are waited for, and more
+/// for a longer log: where a reader stands in the way, trying after every commit would cost much and bring
+/// nothing.
+const RETRY_FRAMES: u32 = 100;
 /// Frames from which on the log is also cut, since a reader has kept it from being used anew.
 const TRUNCATE_FRAMES: u32 = 1_000;
+/// For how long a checkpoint beside writers waits for the moment at which none of them is in a
+/// transaction. Reads wait for as long, so it is short.
+const STAND_BY: Duration = Duration::from_millis(5);
+/// While another program writes, the log is looked at so often, however busy the engine is.
+pub(super) const NEIGHBOUR_ROUND: Duration = Duration::from_millis(20);
 
 /// How SQLite makes transactions atomic in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,34 +112,65 @@ impl Engine {
             .map_err(|fault| self.storage_error(&fault))
     }
 
-    /// Copies the log back without cutting it or waiting for anybody.
+    /// Copies the log back. It is begun anew once all of it is in the file, and whoever writes meanwhile
+    /// adds to it: so nobody can where somebody does.
     pub(super) fn copy_log_back(&mut self, frames: u32) {
-        let mode = if frames >= TRUNCATE_FRAMES { Mode::Truncate } else { Mode::Passive };
+        self.notice_foreign_commits();
+        let beside_writers = self.neighbours_write || self.log_may_have_grown;
+        let mode = match frames {
+            TRUNCATE_FRAMES.. => Mode::Truncate,
+            _ if beside_writers => Mode::Full,
+            _ => Mode::Passive,
+        };
+        if beside_writers {
+            // Without it the checkpoint copies what it can.
+            drop(self.connection.busy_timeout(STAND_BY));
+        }
         // A checkpoint that cannot be done now is done later; nothing depends on it.
         let complete = match checkpoint(&self.connection, mode) {
-            Ok(report) => report.copied_frames >= report.log_frames,
+            Ok(report) => report.complete,
             Err(fault) => {
                 tracing::debug!(%fault, "checkpoint put off");
                 false
             }
         };
-        // Where a reader stands in the way, trying after every commit would cost much and bring
-        // nothing.
-        self.checkpoint_at = if complete { CHECKPOINT_FRAMES } else { frames + CHECKPOINT_FRAMES };
+        // Nothing inside SQLite waits otherwise.
+        drop(self.connection.busy_timeout(Duration::ZERO));
+        let later = frames + RETRY_FRAMES.max(frames / 4);
+        self.checkpoint_at = if complete { CHECKPOINT_FRAMES } else { later };
+    }
+
+    /// Whether a log of so many frames is to be copied back.
+    pub(super) fn is_long(&mut self, frames: u32) -> bool {
+        // It was begun anew since the last attempt.
+        if frames + RETRY_FRAMES.max(frames / 4) < self.checkpoint_at {
+            self.checkpoint_at = CHECKPOINT_FRAMES;
+        }
+        frames >= self.checkpoint_at
+    }
+
+    /// While another program writes, its log is not left to itself for longer than a round, however
+    /// much there is to read.
+    pub(super) fn look_after_the_log(&mut self) {
+        if self.looked_at.elapsed() >= NEIGHBOUR_ROUND {
+            self.idle();
+        }
     }
 
     /// Looks for other programs' commits, and copies back what they have written to the log.
     pub(crate) fn idle(&mut self) {
+        self.looked_at = Instant::now();
         if self.obstacle().is_some() {
             return;
         }
         self.notice_foreign_commits();
-        if self.journal == JournalMode::Rollback || !self.log_may_have_grown {
+        self.neighbours_write = std::mem::take(&mut self.log_may_have_grown);
+        if self.journal == JournalMode::Rollback || !self.neighbours_write {
             return;
         }
-        self.log_may_have_grown = false;
         if let Ok(report) = checkpoint(&self.connection, Mode::Noop)
-            && report.log_frames.saturating_sub(report.copied_frames) >= CHECKPOINT_FRAMES
+            && report.copied_frames < report.log_frames
+            && self.is_long(report.log_frames)
         {
             self.copy_log_back(report.log_frames);
         }
@@ -167,6 +207,8 @@ pub(super) enum Mode {
     Noop,
     /// Copies what it can, in nobody's way.
     Passive,
+    /// Copies everything, and lets nobody write meanwhile.
+    Full,
     /// Copies everything and cuts the log, if nobody is in it.
     Truncate,
 }
@@ -179,6 +221,7 @@ pub(super) fn checkpoint(
     let sql = match mode {
         Mode::Noop => "PRAGMA wal_checkpoint(NOOP)",
         Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Mode::Full => "PRAGMA wal_checkpoint(FULL)",
         Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };
     let (busy, log, copied) = connection.prepare_cached(sql)?.query_row([], |row| {

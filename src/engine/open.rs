@@ -117,6 +117,8 @@ impl Engine {
             checkpoint_at: CHECKPOINT_FRAMES,
             data_version,
             log_may_have_grown: true,
+            looked_at: Instant::now(),
+            neighbours_write: false,
         };
         Ok((engine, opened))
     }

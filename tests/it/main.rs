@@ -8,6 +8,7 @@
 )]
 
 mod assistant;
+mod attempts;
 #[cfg(feature = "cli")]
 mod backup;
 mod claims;
@@ -15,6 +16,7 @@ mod claims;
 mod cli;
 mod closing;
 mod commits;
+mod copies;
 mod crashes;
 mod defence;
 #[cfg(feature = "cli")]

@@ -23,6 +23,8 @@ fn child() {
     match role.as_str() {
         "open" => open_on_demand(),
         "work" => work(folder),
+        "write_numbered" => crate::copies::write_numbered(folder),
+        "count_attempts" => crate::attempts::count_attempts(folder),
         "hold_lock" => hold_lock(folder),
         "stay_connected" => stay_connected(folder),
         "fill_disk" => crate::durability::fill_disk(folder),

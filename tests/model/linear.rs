@@ -47,17 +47,17 @@ struct Recorded {
 /// Why no order explains a history.
 type Unexplained = String;
 
-fn parse_or(variable: &str, usual: usize) -> usize {
+pub(crate) fn parse_or(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
 }
 
-fn now() -> i128 {
+pub(crate) fn now() -> i128 {
     let time = clock_gettime(ClockId::Monotonic);
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }
 
 /// What a process calls in a history, the same whenever it is asked.
-fn calls(seed: u64, process: usize, count: usize) -> Vec<(String, Call, Op)> {
+pub(crate) fn calls(seed: u64, process: usize, count: usize) -> Vec<(String, Call, Op)> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8] = process.try_into().unwrap();
@@ -110,7 +110,7 @@ fn texts(n: usize) -> Texts {
     }
 }
 
-fn beginning() -> Op {
+pub(crate) fn beginning() -> Op {
     let features = (0..FEATURES).map(|n| (texts(n), (0..n.min(1)).collect())).collect();
     Op::CreateFeatures { features, starting_priority: None }
 }
@@ -144,7 +144,7 @@ fn a_process_of_a_history_plays_its_part() {
     }
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut output = std::io::stdout().lock();
     writeln!(output, "{line}").unwrap();
 }
@@ -247,7 +247,7 @@ fn check(mut model: Model, history: &[Recorded]) -> Result<(), Unexplained> {
     for turn in 0..=writes.len() {
         explain(&mut open, &model, turn)?;
         let Some(write) = writes.get(turn) else { break };
-        let outcome = apply(&mut model, write);
+        let outcome = apply(&mut model, &write.call, &write.op);
         if outcome != write.outcome {
             return Err(format!(
                 "{} {:?}: {}, in order {outcome}",
@@ -286,12 +286,13 @@ fn explain(open: &mut Vec<Open<'_>>, model: &Model, turn: usize) -> Result<(), U
     Ok(())
 }
 
-fn apply(model: &mut Model, call: &Recorded) -> String {
-    without_pids(&format!("{:?}", model.apply_as(&call.op, &call.call, &World::default())))
+/// What the model says of a call, as the processes tell it.
+pub(crate) fn apply(model: &mut Model, call: &Call, op: &Op) -> String {
+    without_pids(&format!("{:?}", model.apply_as(op, call, &World::default())))
 }
 
 /// Events name the process that made them; to the model it is the one that it runs in.
-fn without_pids(text: &str) -> String {
+pub(crate) fn without_pids(text: &str) -> String {
     let mut parts = text.split("pid: Some(");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
@@ -299,7 +300,8 @@ fn without_pids(text: &str) -> String {
 
 fn is_explained(call: &Recorded, model: &Model) -> bool {
     let mut after = model.clone();
-    apply(&mut after, call) == call.outcome && after.last_event() == model.last_event()
+    apply(&mut after, &call.call, &call.op) == call.outcome
+        && after.last_event() == model.last_event()
 }
 
 #[test]
@@ -319,7 +321,7 @@ fn calls_of_many_processes_take_effect_in_one_order_that_agrees_with_time() {
 }
 
 /// A history of its own in each run; the seed is printed, though processes never meet twice alike.
-fn fresh_seed(history: usize) -> u64 {
+pub(crate) fn fresh_seed(history: usize) -> u64 {
     let nanoseconds = u64::try_from(now()).unwrap();
     nanoseconds.wrapping_mul(2).wrapping_add(history as u64)
 }
