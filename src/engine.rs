@@ -14,6 +14,7 @@ mod group;
 mod holder;
 mod job;
 mod location;
+mod log_sync;
 mod maintenance;
 mod open;
 

@@ -7,6 +7,7 @@
 //! puts an end to it; but if the last process is killed before, whoever recovers the log finds a
 //! transaction that was told as undone.
 
+use super::log_sync::sync_log;
 use super::maintenance::{Mode, checkpoint};
 use super::{Engine, JournalMode};
 
@@ -43,7 +44,8 @@ impl Engine {
             let version = "PRAGMA user_version";
             let version: i32 = self.connection.query_row(version, [], |row| row.get(0))?;
             self.connection.pragma_update(None, "user_version", version)?;
-            self.execute("COMMIT")
+            self.execute("COMMIT")?;
+            sync_log(&self.connection)
         });
         if !self.roll_back() {
             self.poison("a rollback failed on a full disk".to_owned());

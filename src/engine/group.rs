@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::{Attempt, Job, Kind, Queue, Verdict};
+use super::log_sync::sync_log;
 use super::{Engine, JournalMode, LOG_FRAMES, holder};
 use crate::crash::crash_point;
 use crate::error::{StorageError, is_busy};
@@ -262,7 +263,7 @@ impl Engine {
         };
         crash_point("group.after_commit");
         match committed {
-            Ok(()) => Ended::Committed,
+            Ok(()) => self.make_durable(),
             Err(fault) if is_busy(&fault) && !self.connection.is_autocommit() => {
                 let (path, waited) = (Arc::clone(self.path()), began.elapsed());
                 let holder = holder::of_read_lock(&self.location);
@@ -277,6 +278,24 @@ impl Engine {
                 // What was written may be found and kept by whoever opens the file next.
                 self.roll_back();
                 self.poison(format!("a commit failed: {}", self.storage_error(&fault).cause()));
+                unknown(&fault)
+            }
+        }
+    }
+
+    /// Brings a commit to disk. Invariant: its lock is let go by now, and nobody is answered yet.
+    fn make_durable(&mut self) -> Ended {
+        // Without a log, COMMIT ends with the sync.
+        let synced = match self.journal {
+            JournalMode::Wal => sync_log(&self.connection),
+            JournalMode::Rollback => Ok(()),
+        };
+        crash_point("group.after_sync");
+        match synced {
+            Ok(()) => Ended::Committed,
+            Err(fault) => {
+                // The system may say yes to the next sync without having written what this one left.
+                self.poison(format!("a sync failed: {}", self.storage_error(&fault).cause()));
                 unknown(&fault)
             }
         }

@@ -99,6 +99,11 @@ impl Engine {
             return Err(StorageError::Moved { path: Arc::clone(location.path()) }.into());
         }
         let Prepared { journal, migrated, data_version } = prepared?;
+        if journal == JournalMode::Wal {
+            // Commits sync after their lock is let go; checkpoints sync as before.
+            let later = connection.pragma_update(None, "synchronous", "NORMAL");
+            later.map_err(|fault| StorageError::from_sqlite(location.path(), &fault))?;
+        }
         LOG_FRAMES.set(0);
         let noted = connection.wal_hook(Some(|_: &mut Wal, frames: c_int| {
             LOG_FRAMES.set(frames.unsigned_abs());

@@ -103,7 +103,7 @@ fn texts(name: String, bytes: usize) -> Texts {
     }
 }
 
-fn create(name: &str, bytes: usize) -> Op {
+pub(crate) fn create(name: &str, bytes: usize) -> Op {
     let texts = texts(name.to_owned(), bytes);
     Op::CreateFeature { texts, priority: None, dependencies: Vec::new() }
 }

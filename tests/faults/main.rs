@@ -12,6 +12,7 @@
     reason = "a test that unwraps fails with the place, which is all it needs; figures are printed"
 )]
 
+mod between;
 mod conversations;
 mod each_call;
 mod features;

@@ -212,7 +212,7 @@ fn cut_everywhere<S: Script>(recorded: &Recorded<S>, log: &Log, stride: usize) -
     findings
 }
 
-fn losses(pending: bool) -> Vec<Loss> {
+pub(crate) fn losses(pending: bool) -> Vec<Loss> {
     if !pending {
         return vec![Loss::Everything];
     }
@@ -297,7 +297,7 @@ fn is_log(name: &str) -> bool {
 }
 
 /// As `synchronous=NORMAL`: what is synced of the log is its header, and all before it is copied back.
-fn is_sync_of_a_commit(steps: &[Step], at: usize) -> bool {
+pub(crate) fn is_sync_of_a_commit(steps: &[Step], at: usize) -> bool {
     let Step::Sync { name, .. } = &steps[at] else { return false };
     if !is_log(name) {
         return false;

@@ -113,7 +113,9 @@ fn kill_everywhere(make: impl Fn() -> Project, before: usize) -> usize {
         assert_whole(&project, &Told::hear(&output.stdout), before, &context);
     }
     let names: BTreeSet<&str> = points.iter().map(|(point, _)| point.as_str()).collect();
-    for part in ["schema.", "group.before_s", "group.after_c", "checkpoint.", "close."] {
+    for part in
+        ["schema.", "group.before_s", "group.after_c", "group.after_sync", "checkpoint.", "close."]
+    {
         assert!(names.iter().any(|name| name.starts_with(part)), "{part}: {names:?}");
     }
     points.len()

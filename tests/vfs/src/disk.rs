@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -138,6 +139,21 @@ impl Disk {
         self.0.state().room = Some(bytes);
     }
 
+    /// From now on this happens right before each sync of the files whose names end so, on the thread that
+    /// syncs, in the place of what was to happen before. Syncs that it causes itself cause nothing.
+    pub fn before_syncs_of(&self, ending: &'static str, happening: impl FnMut() + Send + 'static) {
+        let next = Some((ending, Interruption(Box::new(happening))));
+        let before = std::mem::replace(&mut self.0.state().interruption, next);
+        drop(before);
+    }
+
+    /// Nothing happens before syncs any more.
+    pub fn leave_syncs_alone(&self) {
+        // Whatever it has may close files on this disk, for which the lock must be free.
+        let before = self.0.state().interruption.take();
+        drop(before);
+    }
+
     /// Nothing fails any more.
     pub fn heal(&self) {
         let mut state = self.0.state();
@@ -183,8 +199,18 @@ pub(crate) struct Watched {
     state: Mutex<State>,
 }
 
+/// What a test does in the middle of something else.
+struct Interruption(Box<dyn FnMut() + Send>);
+
+impl fmt::Debug for Interruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interruption")
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
+    interruption: Option<(&'static str, Interruption)>,
     calls: BTreeMap<Call, usize>,
     plan: Option<Plan>,
     fired: bool,
@@ -223,6 +249,16 @@ impl Watched {
         let fails = at == plan.nth || (plan.lasting && at > plan.nth);
         state.fired |= fails;
         fails.then_some(plan.fault)
+    }
+
+    /// A file is about to be synced. The lock is let go meanwhile, and whoever syncs then is not
+    /// interrupted.
+    pub(crate) fn about_to_sync(&self, name: &str) {
+        let due = self.state().interruption.take_if(|(ending, _)| name.ends_with(*ending));
+        if let Some((ending, mut interruption)) = due {
+            (interruption.0)();
+            self.state().interruption.get_or_insert((ending, interruption));
+        }
     }
 
     fn record(&self, step: Step) {

@@ -416,6 +416,7 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: SQLite calls this for an open file of ours.
     unsafe {
         let OpenFile { disk, name, number, syncs_folder } = open_file(file);
+        disk.about_to_sync(name);
         let fault = disk.fault_of(Call::Sync);
         if let Some(Fault { extent: Extent::Nothing, code }) = fault {
             return code;

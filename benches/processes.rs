@@ -1,0 +1,189 @@
+//! What do several processes get done on one file, and what does the least served of them get?
+//!
+//! Each process claims a feature of its own and gives it back, over and over: through the store, and on a
+//! bare connection with SQLite's own waiting and AutoForge's statements, which does less (no history, no
+//! owner). The two take turns, since disks change their mind; ratios are of one run. For each number of
+//! processes: commits a second of all together, against one process; the least served against the most
+//! served; the slowest call.
+//!
+//! `--quick` for a first look.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, or says where it fails"
+)]
+
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use autoforge_store::testing::realistic_backlog;
+use autoforge_store::{ClaimFeature, ClearInProgress, CreateFeatures, FeatureId, Store};
+use rusqlite::Connection;
+
+/// What tells a process its part: who, by which means, for how long, where.
+const PART: &str = "AUTOFORGE_STORE_BENCH_PART";
+const PROCESSES: [usize; 4] = [1, 2, 4, 8];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    Store,
+    Bare,
+}
+
+/// What a process got.
+#[derive(Debug, Clone, Copy, Default)]
+struct Got {
+    commits: u64,
+    slowest: Duration,
+}
+
+fn main() {
+    if let Ok(part) = std::env::var(PART) {
+        play(&part);
+        return;
+    }
+    // Cargo runs benchmarks as tests too; there is nothing to find out then.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let (rounds, time) = if quick { (1, 1_000) } else { (3, 3_000) };
+    for means in [Means::Bare, Means::Store] {
+        println!(
+            "{means:?}: processes, commits/s (median of {rounds}), of one process's, least/most served, slowest call"
+        );
+    }
+    let mut alone = [None; 2];
+    for processes in PROCESSES {
+        let mut runs: [Vec<Vec<Got>>; 2] = Default::default();
+        for _ in 0..rounds {
+            for (at, means) in [Means::Bare, Means::Store].into_iter().enumerate() {
+                runs[at].push(run(means, processes, time));
+            }
+        }
+        for (at, means) in [Means::Bare, Means::Store].into_iter().enumerate() {
+            let mut rates: Vec<f64> = runs[at].iter().map(|run| rate(run, time)).collect();
+            rates.sort_by(f64::total_cmp);
+            let median = rates[rates.len() / 2];
+            let alone = *alone[at].get_or_insert(median);
+            let all = || runs[at].iter().flatten();
+            let fairness = runs[at].iter().map(|run| fairness(run)).fold(1.0, f64::min);
+            let slowest = all().map(|got| got.slowest).max().unwrap_or_default();
+            println!(
+                "{means:?}: {processes}, {median:.0}, {:.2}x, {fairness:.2}, {:.1} ms",
+                median / alone,
+                slowest.as_secs_f64() * 1_000.0
+            );
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some thousands")]
+fn rate(run: &[Got], milliseconds: u64) -> f64 {
+    run.iter().map(|got| got.commits).sum::<u64>() as f64 * 1_000.0 / milliseconds as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some thousands")]
+fn fairness(run: &[Got]) -> f64 {
+    let commits = || run.iter().map(|got| got.commits as f64);
+    commits().fold(f64::INFINITY, f64::min) / commits().fold(1.0, f64::max)
+}
+
+fn run(means: Means, processes: usize, milliseconds: u64) -> Vec<Got> {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open_project(folder.path()).unwrap();
+    store.call(CreateFeatures::new(realistic_backlog(200, 1))).unwrap();
+    let path = store.path().to_path_buf();
+    store.close();
+    let children: Vec<Child> =
+        (1..=processes).map(|who| start(means, who, milliseconds, &path)).collect();
+    let mut outputs: Vec<_> = children
+        .into_iter()
+        .map(|mut child| {
+            let mut output = BufReader::new(child.stdout.take().unwrap());
+            output.read_line(&mut String::new()).unwrap();
+            (child, output)
+        })
+        .collect();
+    // All are open: they begin together.
+    for (child, _) in &mut outputs {
+        drop(child.stdin.take());
+    }
+    outputs
+        .into_iter()
+        .map(|(mut child, mut output)| {
+            let mut line = String::new();
+            output.read_to_string(&mut line).unwrap();
+            assert!(child.wait().unwrap().success());
+            let mut figures = line.split_whitespace().map(|figure| figure.parse().unwrap());
+            let (commits, slowest) = (figures.next().unwrap(), figures.next().unwrap());
+            Got { commits, slowest: Duration::from_micros(slowest) }
+        })
+        .collect()
+}
+
+fn start(means: Means, who: usize, milliseconds: u64, path: &Path) -> Child {
+    let part = format!("{who} {means:?} {milliseconds} {}", path.display());
+    Command::new(std::env::current_exe().unwrap())
+        .env(PART, part)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// In a process of its own.
+fn play(part: &str) {
+    let mut words = part.splitn(4, ' ');
+    let who: i64 = words.next().unwrap().parse().unwrap();
+    let is_bare = words.next().unwrap() == "Bare";
+    let time = Duration::from_millis(words.next().unwrap().parse().unwrap());
+    let path = Path::new(words.next().unwrap());
+    let got = if is_bare { bare(who, time, path) } else { through_the_store(who, time, path) };
+    println!("{} {}", got.commits, got.slowest.as_micros());
+}
+
+fn through_the_store(who: i64, time: Duration, path: &Path) -> Got {
+    let store: Store = Store::open_file(path, &autoforge_store::OpenOptions::default()).unwrap();
+    let id = FeatureId::from(who);
+    let got = repeat(time, |claim| {
+        if claim {
+            store.call(ClaimFeature { id }).map(drop).unwrap();
+        } else {
+            store.call(ClearInProgress { id }).map(drop).unwrap();
+        }
+    });
+    store.close();
+    got
+}
+
+fn bare(who: i64, time: Duration, path: &Path) -> Got {
+    let mut file = Connection::open(path).unwrap();
+    file.busy_timeout(Duration::from_secs(30)).unwrap();
+    file.pragma_update(None, "synchronous", "FULL").unwrap();
+    let set = "UPDATE features SET in_progress = ?1 WHERE id = ?2";
+    repeat(time, |claim| {
+        let behavior = rusqlite::TransactionBehavior::Immediate;
+        let transaction = file.transaction_with_behavior(behavior).unwrap();
+        transaction.prepare_cached(set).unwrap().execute((claim, who)).unwrap();
+        transaction.commit().unwrap();
+    })
+}
+
+/// Says that all is ready, waits for the others, and then counts.
+fn repeat(time: Duration, mut commit: impl FnMut(bool)) -> Got {
+    println!("ready");
+    std::io::stdout().flush().unwrap();
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    let began = Instant::now();
+    let mut got = Got::default();
+    while began.elapsed() < time {
+        let call = Instant::now();
+        commit(got.commits.is_multiple_of(2));
+        got.slowest = got.slowest.max(call.elapsed());
+        got.commits += 1;
+    }
+    got
+}
