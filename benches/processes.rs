@@ -13,6 +13,7 @@
     reason = "a benchmark prints, or says where it fails"
 )]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,7 +27,7 @@ use rusqlite::Connection;
 const PART: &str = "AUTOFORGE_STORE_BENCH_PART";
 const PROCESSES: [usize; 4] = [1, 2, 4, 8];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Means {
     Store,
     Bare,
@@ -49,35 +50,31 @@ fn main() {
         return;
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
-    let (rounds, time) = if quick { (1, 1_000) } else { (3, 3_000) };
-    for means in [Means::Bare, Means::Store] {
-        println!(
-            "{means:?}: processes, commits/s (median of {rounds}), of one process's, least/most served, slowest call"
-        );
-    }
-    let mut alone = [None; 2];
+    let (rounds, milliseconds) = if quick { (1, 1_000) } else { (3, 3_000) };
+    println!("means, processes: commits/s, of one process's, least/most served, slowest call");
+    let mut alone: BTreeMap<Means, f64> = BTreeMap::new();
     for processes in PROCESSES {
-        let mut runs: [Vec<Vec<Got>>; 2] = Default::default();
-        for _ in 0..rounds {
-            for (at, means) in [Means::Bare, Means::Store].into_iter().enumerate() {
-                runs[at].push(run(means, processes, time));
-            }
+        let mut runs: BTreeMap<Means, Vec<Vec<Got>>> = BTreeMap::new();
+        for means in [Means::Bare, Means::Store].repeat(rounds) {
+            runs.entry(means).or_default().push(run(means, processes, milliseconds));
         }
-        for (at, means) in [Means::Bare, Means::Store].into_iter().enumerate() {
-            let mut rates: Vec<f64> = runs[at].iter().map(|run| rate(run, time)).collect();
-            rates.sort_by(f64::total_cmp);
-            let median = rates[rates.len() / 2];
-            let alone = *alone[at].get_or_insert(median);
-            let all = || runs[at].iter().flatten();
-            let fairness = runs[at].iter().map(|run| fairness(run)).fold(1.0, f64::min);
-            let slowest = all().map(|got| got.slowest).max().unwrap_or_default();
+        for (means, runs) in runs {
+            let rate = median(runs.iter().map(|run| rate(run, milliseconds)).collect());
+            let alone = *alone.entry(means).or_insert(rate);
+            let fairness = runs.iter().map(|run| fairness(run)).fold(1.0, f64::min);
+            let slowest = runs.iter().flatten().map(|got| got.slowest).max().unwrap_or_default();
             println!(
-                "{means:?}: {processes}, {median:.0}, {:.2}x, {fairness:.2}, {:.1} ms",
-                median / alone,
+                "{means:?}, {processes}: {rate:.0}, {:.2}x, {fairness:.2}, {:.1} ms",
+                rate / alone,
                 slowest.as_secs_f64() * 1_000.0
             );
         }
     }
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
