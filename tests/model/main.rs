@@ -13,6 +13,7 @@ mod owners;
 mod raw;
 mod registry;
 mod replay;
+mod scene;
 mod schedules;
 
 use std::path::Path;
