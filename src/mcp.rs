@@ -145,18 +145,25 @@ async fn serve(folder: PathBuf, agent: Agent) -> io::Result<()> {
 }
 
 /// Does what [`run`] does, over any two streams in the place of stdin and stdout; no signal ends it,
-/// and nothing is logged. For tests and fuzz targets, which start many servers in one process.
+/// nothing is logged, and a line may have so many bytes. For tests and fuzz targets, which start many
+/// servers in one process.
 ///
 /// # Errors
 /// What makes [`run`] fail: the introduction went wrong, or the service ended by a panic.
 #[cfg(feature = "testing")]
-pub async fn run_over<R, W>(options: &Options, input: R, output: W) -> io::Result<()>
+pub async fn run_over<R, W>(
+    options: &Options,
+    max_line: usize,
+    input: R,
+    output: W,
+) -> io::Result<()>
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let folder = options.project_dir.clone().unwrap_or_else(|| PathBuf::from("."));
-    attend(folder, Agent::new(options), Lines::new(input, output), Signals::none()?).await
+    let lines = Lines::limited_to(max_line, input, output);
+    attend(folder, Agent::new(options), lines, Signals::none()?).await
 }
 
 /// Serves a project, and closes its store at the end.

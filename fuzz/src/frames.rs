@@ -3,13 +3,13 @@
 use autoforge_store::mcp::Options;
 use serde_json::{Value, json};
 
-use crate::server::{Client, meta, with_place};
+use crate::server::{Client, MAX_LINE, meta, with_place};
 
 /// Followed by a number and a byte: that byte so often. No UTF-8 has it, so the fuzzer finds long lines
 /// and deep nesting, and loses no text.
 const REPEAT: u8 = 0xFE;
-/// Somewhat more than the longest line that the server reads.
-const MOST: usize = (32 << 20) + (1 << 20);
+/// Of bytes that one input becomes, so that it stays cheap.
+const MOST: usize = 4 * MAX_LINE;
 
 /// Answers to these ids are ours.
 const PROBE: &str = "probe/";
@@ -64,7 +64,7 @@ fn expand(bytes: &[u8]) -> Vec<u8> {
         if *first == REPEAT
             && let [count, byte, tail @ ..] = tail
         {
-            let count = (1_usize << (count % 26)).min(MOST.saturating_sub(expanded.len()));
+            let count = (1_usize << (count % 18)).min(MOST.saturating_sub(expanded.len()));
             expanded.resize(expanded.len() + count, *byte);
             rest = tail;
         } else {

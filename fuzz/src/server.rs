@@ -21,6 +21,8 @@ use crate::scene::Watch;
 /// Whoever needs longer hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PIPE: usize = 64 << 10;
+/// Short enough that a line beyond it costs little.
+pub(crate) const MAX_LINE: usize = 64 << 10;
 
 /// A project that servers come to one after the other.
 pub(crate) struct Place {
@@ -97,7 +99,9 @@ impl Client {
         let (server_input, input) = duplex(PIPE);
         let (server_output, output) = duplex(PIPE);
         let server =
-            tokio::spawn(async move { run_over(&options, server_input, server_output).await });
+            tokio::spawn(
+                async move { run_over(&options, MAX_LINE, server_input, server_output).await },
+            );
         Self { input, output: BufReader::new(output), server, last_id: 0 }
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::json::{RawJson, RawKey};
 use crate::ops::{Id, RawOp};
 use crate::raw::{self, StoredClaim, StoredEvent, Table};
-use crate::server::{Client, Place, with_place};
+use crate::server::{Client, MAX_LINE, Place, with_place};
 use crate::spelling::{Spelled, spelled};
 
 /// Calls of one input at most.
@@ -169,6 +169,9 @@ impl<'a> Session<'a> {
         {
             call.token = Token::Of(held);
         }
+        if json!(arguments).to_string().len() > MAX_LINE / 2 {
+            return;
+        }
         let told = self.call(tool, arguments).await;
         self.remember(&told, id, takes_token);
         if !is_in_range {
@@ -210,6 +213,10 @@ impl<'a> Session<'a> {
             && !wait.is_object()
         {
             *wait = 0.into();
+        }
+        // Text within text within text doubles its length each time; long lines are for `mcp_frames`.
+        if json!(arguments).to_string().len() > MAX_LINE / 2 {
+            return;
         }
         let before = self.contents();
         let told = self.call(&name, arguments).await;
