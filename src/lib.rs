@@ -24,8 +24,8 @@
 //! ```
 //!
 //! Start with [`Store`]; each command documents what it does. [`Error`] tells a command's refusal
-//! from a fault of the storage. The feature `cli`, on by default, adds the program's own parts; the
-//! library needs none of them.
+//! from a fault of the storage. The feature `cli`, on by default, adds the program's own parts, `mcp`
+//! its server alone; the library needs none of them.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -41,7 +41,7 @@ mod engine;
 mod error;
 mod home;
 mod host;
-#[cfg(feature = "cli")]
+#[cfg(feature = "mcp")]
 pub mod mcp;
 #[cfg(feature = "orchestrator")]
 pub mod orchestrator;

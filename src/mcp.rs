@@ -32,8 +32,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::service::ServerInitializeError;
-use rmcp::transport::stdio_pipes;
+use rmcp::transport::{Transport, stdio_pipes};
 use rmcp::{RoleServer, Service, ServiceExt};
+#[cfg(feature = "testing")]
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use agent::Agent;
 use project::Project;
@@ -137,12 +139,47 @@ fn log_to_stderr() {
 }
 
 async fn serve(folder: PathBuf, agent: Agent) -> io::Result<()> {
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
+    let (input, output) = stdio_pipes();
+    attend(folder, agent, Lines::new(input, output), signals).await
+}
+
+/// Does what [`run`] does, over any two streams in the place of stdin and stdout; no signal ends it,
+/// nothing is logged, and a line may have so many bytes. For tests and fuzz targets, which start many
+/// servers in one process.
+///
+/// # Errors
+/// What makes [`run`] fail: the introduction went wrong, or the service ended by a panic.
+#[cfg(feature = "testing")]
+pub async fn run_over<R, W>(
+    options: &Options,
+    max_line: usize,
+    input: R,
+    output: W,
+) -> io::Result<()>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let folder = options.project_dir.clone().unwrap_or_else(|| PathBuf::from("."));
+    let lines = Lines::limited_to(max_line, input, output);
+    attend(folder, Agent::new(options), lines, Signals::none()?).await
+}
+
+/// Serves a project, and closes its store at the end.
+async fn attend<R, W>(
+    folder: PathBuf,
+    agent: Agent,
+    lines: Lines<R, W>,
+    mut signals: Signals,
+) -> io::Result<()>
+where
+    Lines<R, W>: Transport<RoleServer, Error = io::Error> + 'static,
+{
     let project = Arc::new(Project::new(folder, agent));
     project.prepare().await;
     let server = Server::new(Arc::clone(&project));
-    let (input, output) = stdio_pipes();
-    let outcome = converse(server, Lines::new(input, output), &mut signals).await;
+    let outcome = converse(server, lines, &mut signals).await;
     tokio::select! {
         () = project.close() => {}
         // Whoever asks twice does not want to wait. Nothing acknowledged is lost.
@@ -154,7 +191,7 @@ async fn serve(folder: PathBuf, agent: Agent) -> io::Result<()> {
 /// Serves until the client closes stdin or a signal comes.
 async fn converse<R, W>(server: Server, lines: Lines<R, W>, signals: &mut Signals) -> io::Result<()>
 where
-    Lines<R, W>: rmcp::transport::Transport<RoleServer, Error = io::Error> + 'static,
+    Lines<R, W>: Transport<RoleServer, Error = io::Error> + 'static,
     Server: Service<RoleServer>,
 {
     let session = tokio::select! {

@@ -71,7 +71,7 @@ pub fn compare(model: &Model, store: &Store) -> Result<(), String> {
 /// As [`compare`].
 pub fn compare_in(model: &Model, store: &Store, world: &World) -> Result<(), String> {
     let everything = usize::MAX;
-    for op in [
+    let readings = [
         Op::ListFeatures,
         Op::GetStats,
         Op::GetReady { limit: everything },
@@ -84,9 +84,23 @@ pub fn compare_in(model: &Model, store: &Store, world: &World) -> Result<(), Str
         Op::GetAttempts { feature: None, limit: everything },
         Op::GetPolicy,
         Op::GetChanges { since: 0, limit: everything },
-    ] {
+    ];
+    compare_on(&readings, model, store, world)
+}
+
+/// As [`compare_in`], on these readings only.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_on(
+    readings: &[Op],
+    model: &Model,
+    store: &Store,
+    world: &World,
+) -> Result<(), String> {
+    for op in readings {
         let (expected, found) =
-            (model.read(&op, world), op.apply_as(store, &Call::default(), world));
+            (model.read(op, world), op.apply_as(store, &Call::default(), world));
         if expected.as_ref() != Some(&found) {
             return Err(format!("{op:?}\nthe model says {expected:#?}\nthe store says {found:#?}"));
         }

@@ -37,15 +37,15 @@ struct Input {
 }
 
 fuzz_target!(|input: Input| {
-    with_project(|project| {
-        let transaction = project.foreign.transaction().unwrap();
+    with_project(|store, foreign| {
+        let transaction = foreign.transaction().unwrap();
         for (id, row) in (1_i64..).zip(input.rows.iter().take(8)) {
             insert(&transaction, id, row);
         }
         transaction.commit().unwrap();
         for raw in input.ops.iter().take(16) {
             let op = raw.op();
-            let outcome = op.apply_to(&project.store);
+            let outcome = op.apply_to(store);
             assert!(!matches!(outcome, Outcome::Failed(_)), "{op:?}: {outcome:?}");
         }
     });

@@ -52,9 +52,14 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     pub(super) fn new(input: R, output: W) -> Self {
+        Self::limited_to(MAX_LINE, input, output)
+    }
+
+    /// With another limit for the length of a line.
+    pub(super) fn limited_to(max_line: usize, input: R, output: W) -> Self {
         Self {
             input: BufReader::with_capacity(READ_BUFFER, input),
-            line: PartialLine::new(MAX_LINE),
+            line: PartialLine::new(max_line),
             batch: VecDeque::new(),
             output: Arc::new(Output {
                 writer: Mutex::new(output),
@@ -73,7 +78,8 @@ where
                 Ok(message)
             }
             Ok(Line::TooLong(id)) => {
-                let problem = format!("the message is longer than {MAX_LINE} bytes, the limit");
+                let max = self.line.max;
+                let problem = format!("the message is longer than {max} bytes, the limit");
                 self.refuse(id, ErrorData::invalid_request(problem, None));
                 Ok(None)
             }

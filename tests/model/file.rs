@@ -41,12 +41,17 @@ pub(crate) struct File {
 impl File {
     /// A file that a store has made.
     pub(crate) fn new() -> Result<Self, TestCaseError> {
-        Self::opened(|_| Ok(()))
+        Self::new_in(tempfile::tempdir()?)
+    }
+
+    /// The same in this folder.
+    pub(crate) fn new_in(folder: TempDir) -> Result<Self, TestCaseError> {
+        Self::opened(folder, |_| Ok(()))
     }
 
     /// A file that was there before.
     pub(crate) fn of(rows: &[(FeatureId, Row)], anything: bool) -> Result<Self, TestCaseError> {
-        Self::opened(|path| {
+        Self::opened(tempfile::tempdir()?, |path| {
             let foreign = Connection::open(path)?;
             foreign.execute_batch(&old_table(anything))?;
             for (id, row) in rows {
@@ -62,9 +67,9 @@ impl File {
     }
 
     fn opened(
+        folder: TempDir,
         make: impl FnOnce(&PathBuf) -> Result<(), TestCaseError>,
     ) -> Result<Self, TestCaseError> {
-        let folder = tempfile::tempdir()?;
         let path = folder.path().join("features.db");
         make(&path)?;
         let store = Store::open_file(&path, &OpenOptions::default())?;

@@ -15,6 +15,7 @@ mod owners;
 mod raw;
 mod registry;
 mod replay;
+mod scene;
 mod schedules;
 mod search;
 mod second;

@@ -4,6 +4,7 @@ use super::source::{File, Tree};
 use super::{FILE_LINES, FN_LINES, import_direction, invariants, lengths, undeclared_files};
 use super::{
     Rule, banned_tokens, codes_without_exit, commands_without_op, fenced_paths, functions_in_lib,
+    out_of_reach,
 };
 
 fn tree(files: &[(&str, &str)]) -> Tree {
@@ -222,4 +223,16 @@ fn a_command_that_the_model_does_not_know_is_found() {
     expect(rule, &tree(&[("src/command/x.rs", commands)]), &[]);
     let made_of_others = "impl<C: Command> Command for Signed<C> {}";
     expect(rule, &tree(&[op, ("src/command/x.rs", made_of_others)]), &[]);
+}
+
+#[test]
+fn an_operation_that_no_fuzz_target_makes_is_found() {
+    let op =
+        "/// All.\nenum Op {\n    A,\n    #[x(y)]\n    /// B.\n    B(i64),\n    C { a: B },\n}";
+    let op = ("src/testing/op.rs", op);
+    let made = "fn op() { f(Op::A); Op::C { a: Raw::B } }";
+    let beginnings = ["src/testing/op.rs:6: no fuzz target makes `Op::B`"];
+    expect(out_of_reach, &tree(&[op, ("fuzz/src/ops.rs", made)]), &beginnings);
+    let made = "use x::Op; fn op() { Op::A; Op::B(1); Op::C }";
+    expect(out_of_reach, &tree(&[op, ("fuzz/src/ops.rs", made)]), &[]);
 }

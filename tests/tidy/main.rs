@@ -100,6 +100,15 @@ const MODELS: &[&str] = &[
     "src/testing/registry.rs",
 ];
 
+/// What the fuzz targets run: an enum of the reference model, and where each of its variants is made of
+/// few bytes.
+const RUN_BY_TARGETS: &[(&str, &str, &str)] = &[
+    ("src/testing/op.rs", "Op", "fuzz/src/ops.rs"),
+    ("src/testing/step.rs", "Step", "fuzz/src/steps.rs"),
+    ("src/testing/foreign.rs", "Foreign", "fuzz/src/steps.rs"),
+    ("src/testing/call.rs", "Token", "fuzz/src/steps.rs"),
+];
+
 /// Commands that the reference model does not say a second time, since what they must do is a property
 /// of the others, and the tests that hold them to it.
 const PROVEN_BY_PROPERTY: &[(&str, &str)] = &[
@@ -153,6 +162,11 @@ fn no_source_file_is_forgotten() -> io::Result<()> {
 #[test]
 fn every_command_is_in_the_reference_model() -> io::Result<()> {
     check(commands_without_op)
+}
+
+#[test]
+fn every_operation_is_within_reach_of_the_fuzz_targets() -> io::Result<()> {
+    check(out_of_reach)
 }
 
 #[test]
@@ -367,6 +381,25 @@ fn commands_without_op(tree: &Tree) -> Vec<String> {
                 let instead = "give it one in src/testing, and say in the model what it does";
                 let what = format!("command `{name}` has no variant among the operations");
                 complaints.push(file.complaint(line, &what, instead));
+            }
+        }
+    }
+    complaints
+}
+
+/// Each variant of what the fuzz targets run is made there.
+fn out_of_reach(tree: &Tree) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (path, name, maker) in RUN_BY_TARGETS {
+        let (Some(file), Some(maker)) = (tree.file(path), tree.file(maker)) else { continue };
+        let tokens = maker.tokens();
+        let made = paths(&tokens);
+        let is_made = |variant| made.iter().any(|path| path.segments.starts_with(&[name, variant]));
+        for (line, variant) in file.variants_of(name) {
+            if !is_made(variant) {
+                let what = format!("no fuzz target makes `{name}::{variant}`");
+                let instead = format!("make it of few bytes in {}", maker.path);
+                complaints.push(file.complaint(line, &what, &instead));
             }
         }
     }

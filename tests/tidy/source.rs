@@ -6,7 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 /// Folders that hold Rust files of ours.
-const FOLDERS: &[&str] = &["src", "tests", "benches", "examples", "fuzz/fuzz_targets"];
+const FOLDERS: &[&str] = &["src", "tests", "benches", "examples", "fuzz/fuzz_targets", "fuzz/src"];
 
 #[derive(Default)]
 pub(crate) struct Tree {
@@ -114,6 +114,30 @@ impl File {
             return Vec::new();
         }
         without_test_items(&self.tokens())
+    }
+
+    /// The variants of an enum of this file, with their lines.
+    pub(crate) fn variants_of(&self, name: &str) -> Vec<(usize, &str)> {
+        let tokens = self.tokens();
+        let Some(start) =
+            (0..tokens.len()).find(|at| starts_with(&tokens, *at, &["enum", name, "{"]))
+        else {
+            return Vec::new();
+        };
+        let mut variants = Vec::new();
+        let mut at = start + 3;
+        while at < matching(&tokens, start + 2) {
+            at = after_attributes(&tokens, at);
+            let Some(variant) = tokens.get(at) else { break };
+            variants.push((variant.line, variant.text));
+            // What it holds, if anything, and the comma.
+            at += 1;
+            if matches!(text(&tokens, at), "{" | "(") {
+                at = matching(&tokens, at) + 1;
+            }
+            at += usize::from(text(&tokens, at) == ",");
+        }
+        variants
     }
 
     /// The text of each function of that name that is compiled outside tests, with its first line.
