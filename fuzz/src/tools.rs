@@ -280,13 +280,14 @@ impl Told {
     /// Checks its form: an answer, or a refusal that says why in words.
     fn of(tool: &str, answer: &Value) -> Self {
         let result = &answer["result"];
-        let text = result["content"][0]["text"].as_str().unwrap_or_default();
-        assert!(!text.is_empty(), "{tool}: {answer}");
+        let text = &result["content"][0]["text"];
+        assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{tool}: {answer}");
         let told = Self {
             is_error: result["isError"] == true,
             body: result.get("structuredContent").cloned().unwrap_or_default(),
         };
-        assert!(told.body.is_null() || told.body.to_string() == text, "{tool}: {answer}");
+        let same = Value::from(told.body.to_string());
+        assert!(told.body.is_null() || *text == same, "{tool}: {answer}");
         match told.error() {
             Some((is_error, code)) => {
                 let sentence = told.body["error"].as_str().unwrap_or_default();
