@@ -95,7 +95,7 @@ impl Command for GetChanges {
 pub struct GetLog {
     /// Of this feature alone.
     pub feature: Option<FeatureId>,
-    /// Of this session alone.
+    /// Of one session alone.
     pub session: Option<String>,
     /// Before this event, to turn a page.
     pub before: Option<EventId>,

@@ -27,7 +27,7 @@ pub(crate) struct LogArgs {
     /// Only what happened to this feature.
     #[arg(value_parser = parse_id, allow_negative_numbers = true)]
     id: Option<FeatureId>,
-    /// Only what was done in this session.
+    /// Only what was done in the session of this name.
     #[arg(long, value_name = "SESSION")]
     session: Option<String>,
     /// Only what this agent did.

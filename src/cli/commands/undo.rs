@@ -57,7 +57,7 @@ struct Target {
     /// Take back the last change of this feature; again, the one before.
     #[arg(long, value_name = "ID", value_parser = parse_id, allow_negative_numbers = true)]
     feature: Option<FeatureId>,
-    /// Take back everything that was done in this session.
+    /// Take back everything that was done in the session of this name.
     #[arg(long, value_name = "SESSION")]
     session: Option<String>,
 }

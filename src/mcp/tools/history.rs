@@ -26,7 +26,7 @@ const ATTEMPTS: Integer = Integer {
 const EVENTS: Integer = Integer { max: Some(500), default: Some(50), ..ATTEMPTS };
 const OF_SESSION: Optional<Text> = Optional(Text {
     name: "session",
-    description: "Only of this session of an agent.",
+    description: "Only of one session of an agent, by its name.",
     max_chars: None,
 });
 const OF_AGENT: Optional<Text> = Optional(Text {
