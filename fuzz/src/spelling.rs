@@ -4,6 +4,8 @@ use autoforge_store::testing::{FormField, Op, Texts};
 use autoforge_store::{Limits, NewFeature};
 use serde_json::{Map, Value, json};
 
+use crate::scene::asks_leave;
+
 /// A command as the call of a tool.
 pub(crate) struct Spelled {
     pub(crate) tool: &'static str,
@@ -17,14 +19,7 @@ pub(crate) struct Spelled {
 /// `None` where no tool does just this.
 pub(crate) fn spelled(op: &Op, spelling: u8) -> Option<Spelled> {
     let (tool, arguments) = tool_of(op, spelling)?;
-    let takes_token = matches!(
-        op,
-        Op::ClearInProgress(_)
-            | Op::MarkPassing(_)
-            | Op::MarkFailing(_)
-            | Op::SkipFeature(_)
-            | Op::RequestHumanInput { .. }
-    );
+    let takes_token = asks_leave(op);
     let arguments = match arguments {
         Value::Object(arguments) => arguments,
         _ => Map::new(),

@@ -96,7 +96,7 @@ fn running(file: &File, world: &World) -> Result<Vec<ClaimRecord>, TestCaseError
 }
 
 /// Whether the command changes the feature that it names only with leave of its claim.
-fn asks_leave(op: &Op) -> bool {
+pub(crate) fn asks_leave(op: &Op) -> bool {
     matches!(
         op,
         Op::ClearInProgress(_)
