@@ -38,7 +38,7 @@ pub use open::OpenOptions;
 pub(crate) use open::{Absent, Opened};
 
 use crate::error::StorageError;
-use crate::tx::Circumstances;
+use crate::tx::{Circumstances, SchedulingIndex};
 
 thread_local! {
     /// Frames in the log after the last commit of this thread's connection. SQLite's hook takes a
@@ -70,6 +70,7 @@ pub(crate) struct Engine {
     /// Set once by a fault after which nothing may run until the file is opened anew.
     fault: Option<StorageError>,
     observer: Box<dyn Observer>,
+    index: SchedulingIndex,
     /// The log is copied back into the file when it holds so many frames.
     checkpoint_at: u32,
     /// SQLite's counter of foreign commits, as last seen.

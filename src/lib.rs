@@ -104,7 +104,7 @@ pub use tx::{Access, Circumstances, Read, Tx, Write};
 pub use types::{
     AnswerProblem, AttemptEnd, AttemptOutcome, BacklogProblem, Caller, Change, ClaimRecord,
     DependencyGraph, DependencyState, Effect, EntryProblem, Event, EventId, EventKind, Feature,
-    FeatureId, FeatureSummary, FenceToken, Field, FieldProblem, GraphNode, Holder,
+    FeatureId, FeatureSummary, FenceToken, Field, FieldProblem, GraphCounts, GraphNode, Holder,
     HumanInputAnswer, HumanInputRequest, InvalidFeature, InvalidRequest, InvalidRequestId, Lease,
     Limits, Moment, NewFeature, Obstacle, PlannedFeature, Policy, ProcessIdentity, RequestId,
     Revision, RootCauses, Status, Steps, Stored, Tenure, Timestamp, Uptime,

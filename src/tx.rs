@@ -8,6 +8,7 @@ mod circumstances;
 mod claims;
 mod events;
 mod features;
+mod index;
 mod policy;
 mod requests;
 
@@ -17,11 +18,12 @@ use std::marker::PhantomData;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
-use crate::types::{EventId, Signature, Stored, Timestamp};
+use crate::types::{EventId, FeatureId, Signature, Stored, Timestamp};
 pub use circumstances::Circumstances;
 pub(crate) use claims::Standing;
 pub(crate) use events::{EventOutline, Occasion};
 pub(crate) use features::dependencies_in;
+pub(crate) use index::SchedulingIndex;
 
 mod sealed {
     pub trait Sealed {}
@@ -57,12 +59,18 @@ impl Access for Write {
 pub(crate) struct Transaction<'c> {
     connection: &'c Connection,
     circumstances: &'c Circumstances,
+    index: Option<&'c SchedulingIndex>,
 }
 
 impl<'c> Transaction<'c> {
     /// Only the engine calls this, inside a transaction: an IMMEDIATE one for whoever writes.
     pub(crate) fn begun_on(connection: &'c Connection, circumstances: &'c Circumstances) -> Self {
-        Self { connection, circumstances }
+        Self { connection, circumstances, index: None }
+    }
+
+    /// With the index of the connection, which has been told that the transaction has begun.
+    pub(crate) fn with_index(self, index: &'c SchedulingIndex) -> Self {
+        Self { index: Some(index), ..self }
     }
 }
 
@@ -71,6 +79,8 @@ impl<'c> Transaction<'c> {
 pub struct Tx<'c, A> {
     connection: &'c Connection,
     circumstances: &'c Circumstances,
+    /// `None` where only what is in the file may count.
+    index: Option<&'c SchedulingIndex>,
     signature: &'c Signature,
     /// The first event of the command.
     first_event: Cell<Option<EventId>>,
@@ -79,9 +89,9 @@ pub struct Tx<'c, A> {
 
 impl<'c, A: Access> Tx<'c, A> {
     pub(crate) fn new(transaction: Transaction<'c>) -> Self {
-        let Transaction { connection, circumstances } = transaction;
+        let Transaction { connection, circumstances, index } = transaction;
         let (signature, first_event) = (Signature::NONE, Cell::new(None));
-        Self { connection, circumstances, signature, first_event, access: PhantomData }
+        Self { connection, circumstances, index, signature, first_event, access: PhantomData }
     }
 
     /// The same transaction for a call that comes with this.
@@ -93,6 +103,7 @@ impl<'c, A: Access> Tx<'c, A> {
         Tx {
             connection: self.connection,
             circumstances: circumstances.unwrap_or(self.circumstances),
+            index: self.index,
             signature,
             first_event: Cell::new(self.first_event.get()),
             access: PhantomData,
@@ -107,6 +118,13 @@ impl<'c, A: Access> Tx<'c, A> {
     /// What is known of the world outside the file.
     pub(crate) fn circumstances(&self) -> &'c Circumstances {
         self.circumstances
+    }
+
+    /// Tells the index of the connection that a feature is about to change.
+    fn touch(&self, id: FeatureId) {
+        if let Some(index) = self.index {
+            index.touch(id);
+        }
     }
 
     /// The first row, where there is one.
@@ -175,6 +193,7 @@ impl<'c> Tx<'c, Write> {
         Tx {
             connection: self.connection,
             circumstances: self.circumstances,
+            index: self.index,
             signature: self.signature,
             first_event: Cell::new(None),
             access: PhantomData,

@@ -43,7 +43,7 @@ pub use feature::{
     Status, Steps,
 };
 pub(crate) use feature::{check_category, check_description, check_name, check_steps, ids_json};
-pub use graph::{DependencyGraph, DependencyState, GraphNode, Obstacle, RootCauses};
+pub use graph::{DependencyGraph, DependencyState, GraphCounts, GraphNode, Obstacle, RootCauses};
 pub use human_input::{
     AnswerProblem, FieldProblem, HumanInputAnswer, HumanInputRequest, InvalidRequest,
 };

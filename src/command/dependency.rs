@@ -177,7 +177,7 @@ impl Command for SetDependencies {
         if !tx.has_feature(id)? {
             return Err(refuse(DependencyRefusal::NotFound { id }));
         }
-        let dependencies = checked_dependencies(&tx.dependency_graph()?, id, &self.dependencies)
+        let dependencies = checked_dependencies(&*tx.dependency_graph()?, id, &self.dependencies)
             .map_err(refuse)?;
         tx.set_dependencies(id, &dependencies, EventKind::Depends.into())?;
         Ok(DependencyList { id, dependencies })

@@ -114,8 +114,7 @@ impl Command for ExplainFeature {
         let id = self.id;
         let feature = existing(tx, id)?;
         let graph = tx.dependency_graph()?;
-        let (ready, standing) = (graph.ready(), tx.standing(&feature)?);
-        let place = ready.iter().position(|other| *other == id);
+        let (place, standing) = (graph.place_among_ready(id), tx.standing(&feature)?);
         let mut hindrances = Vec::new();
         for obstacle in graph.obstacles(id).unwrap_or_default() {
             hindrances.push(match obstacle {
@@ -146,7 +145,7 @@ impl Command for ExplainFeature {
         };
         Ok(Explanation {
             status: graph.status(id).unwrap_or(Status::Pending),
-            place: place.map(|place| (place + 1, ready.len())),
+            place: place.map(|place| (place + 1, graph.ready_count())),
             hindrances,
             causes: graph.root_causes(id),
             lapsed,

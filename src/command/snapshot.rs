@@ -70,7 +70,7 @@ impl Command for GetSnapshot {
         let graph = tx.dependency_graph()?;
         let mut snapshot = Snapshot {
             last_event: tx.last_event()?,
-            total: graph.nodes().len(),
+            total: graph.counts().total,
             ready: graph.ready(),
             blocked: graph.blocked().len(),
             ..Snapshot::default()

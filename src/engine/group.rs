@@ -42,6 +42,7 @@ impl Engine {
                 return Attempt::Done;
             }
         }
+        self.index.begun();
         self.look_around();
         let mut ran = Vec::with_capacity(queue.len().min(max));
         while ran.len() < max
@@ -53,6 +54,7 @@ impl Engine {
         if self.execute("COMMIT").is_err() {
             self.roll_back();
         }
+        self.index.ended();
         for Ran { job, .. } in ran {
             job.settle(Ok(()));
         }
@@ -91,7 +93,12 @@ impl Engine {
                 return Attempt::Done;
             }
         }
+        self.index.begun();
         let (ran, ended) = self.run_group(queue, reads_and_writes);
+        match ended {
+            Ended::Committed => self.index.ended(),
+            Ended::Undone(_) | Ended::Unknown(_) => self.index.forget(),
+        }
         let wrote = |ran: &Ran| ran.verdict == Verdict::Keep && ran.job.kind() == Kind::Write;
         if matches!(ended, Ended::Committed) && ran.iter().any(wrote) {
             self.observer.committed();
@@ -175,10 +182,12 @@ impl Engine {
     /// Runs the job; a panic in it is its own affair.
     fn guarded(&self, job: &mut dyn Job) -> Verdict {
         let transaction = Transaction::begun_on(&self.connection, &self.circumstances);
-        // A command holds nothing that outlives it, so nothing half-changed can be seen later.
+        let transaction = transaction.with_index(&self.index);
+        // A command holds nothing that outlives it, and the index forgets what it was told.
         match catch_unwind(AssertUnwindSafe(|| job.run(transaction))) {
             Ok(verdict) => verdict,
             Err(panic) => {
+                self.index.forget();
                 job.panicked(panic_text(panic.as_ref()));
                 Verdict::Discard
             }
@@ -226,6 +235,7 @@ impl Engine {
             ran.push(Ran { job, verdict: Verdict::Discard });
             return Err(fault);
         }
+        let before = self.index.savepoint();
         let verdict = self.guarded(job.as_mut());
         ran.push(Ran { job, verdict });
         if self.connection.is_autocommit() {
@@ -233,6 +243,7 @@ impl Engine {
         }
         if verdict == Verdict::Discard {
             self.execute("ROLLBACK TO job")?;
+            self.index.rolled_back_to(before);
         }
         self.execute("RELEASE job")?;
         crash_point("group.after_savepoint");
@@ -347,6 +358,7 @@ impl Engine {
         if let Err(panic) = catch_unwind(work) {
             job.panicked(panic_text(panic.as_ref()));
         }
+        self.index.forget();
         if !self.roll_back() {
             self.poison("maintenance left a transaction open".to_owned());
         }

@@ -22,7 +22,7 @@ use super::{
 use crate::crash::crash_point;
 use crate::database::{Condition, Journal, Schema};
 use crate::error::{OpenError, StorageError, is_busy};
-use crate::tx::{Circumstances, Read, Transaction, Tx, Write};
+use crate::tx::{Circumstances, Read, SchedulingIndex, Transaction, Tx, Write};
 use crate::types::Limits;
 
 /// How a database is opened.
@@ -122,6 +122,7 @@ impl Engine {
             checkpoint_at: CHECKPOINT_FRAMES,
             data_version,
             log_may_have_grown: true,
+            index: SchedulingIndex::default(),
             looked_at: Instant::now(),
             neighbours_write: false,
         };

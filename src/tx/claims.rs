@@ -52,12 +52,7 @@ impl<A: Access> Tx<'_, A> {
         if !feature.in_progress {
             return Ok(Standing::Free);
         }
-        let claim = self.first(
-            select_claims!("WHERE feature_id = ?1 AND outcome IS NULL"),
-            [feature.id.get()],
-            claim,
-        )?;
-        Ok(match claim {
+        Ok(match self.standing_claim(feature.id)? {
             Some(claim) if claim.owner.is_some() => match self.lapse(&claim) {
                 Some(outcome) => Standing::Lapsed(claim, outcome),
                 None => Standing::Owned(claim),
@@ -66,11 +61,16 @@ impl<A: Access> Tx<'_, A> {
         })
     }
 
+    /// The claim of a feature that nobody has ended, whatever the feature's flag says.
+    pub(super) fn standing_claim(&self, id: FeatureId) -> rusqlite::Result<Option<ClaimRecord>> {
+        self.first(select_claims!("WHERE feature_id = ?1 AND outcome IS NULL"), [id.get()], claim)
+    }
+
     /// How a claim that nobody has ended is over all the same: its owner's process is proven dead,
     /// or its lease has run out.
     ///
     /// Invariant: never for a process that may live while its lease runs.
-    fn lapse(&self, claim: &ClaimRecord) -> Option<AttemptOutcome> {
+    pub(super) fn lapse(&self, claim: &ClaimRecord) -> Option<AttemptOutcome> {
         let circumstances = self.circumstances();
         let process = claim.owner.as_ref()?.process.as_ref();
         if process.is_some_and(|process| circumstances.is_dead(process)) {
@@ -131,17 +131,22 @@ impl<A: Access> Tx<'_, A> {
         &self,
         lapsed: &[(ClaimRecord, AttemptOutcome)],
     ) -> rusqlite::Result<BTreeMap<FeatureId, u32>> {
-        let written =
-            self.all("SELECT feature_id, failures FROM autoforge_budgets", [], |row| {
-                let count = u32::try_from(row.integer(1, 0)?.max(0)).unwrap_or(u32::MAX);
-                Ok((FeatureId::from(row.integer(0, 0)?), count))
-            })?;
-        let mut failures: BTreeMap<FeatureId, u32> = written.into_iter().collect();
+        let mut failures = self.written_failures()?;
         for (claim, _) in lapsed {
             let count = failures.entry(claim.feature).or_default();
             *count = count.saturating_add(1);
         }
         Ok(failures)
+    }
+
+    /// Failed attempts that are written down, by feature, where there are any.
+    pub(super) fn written_failures(&self) -> rusqlite::Result<BTreeMap<FeatureId, u32>> {
+        let written =
+            self.all("SELECT feature_id, failures FROM autoforge_budgets", [], |row| {
+                let count = u32::try_from(row.integer(1, 0)?.max(0)).unwrap_or(u32::MAX);
+                Ok((FeatureId::from(row.integer(0, 0)?), count))
+            })?;
+        Ok(written.into_iter().collect())
     }
 
     /// Failed attempts of one feature that are written down.
@@ -179,6 +184,7 @@ const FORGET_EVERY: i64 = 64;
 impl Tx<'_, Write> {
     /// Claims a feature that nobody holds, for whom and for how long the call says.
     pub(crate) fn begin_claim(&self, feature: &mut Feature) -> rusqlite::Result<FenceToken> {
+        self.touch(feature.id);
         let id = feature.id.get();
         let moment = self.circumstances().moment();
         let now = moment.wall.to_microseconds();
@@ -229,6 +235,7 @@ impl Tx<'_, Write> {
 
     /// Notes the claim of a feature that came as one in progress.
     pub(super) fn note_unowned_claim(&self, id: FeatureId) -> rusqlite::Result<FenceToken> {
+        self.touch(id);
         self.execute(
             "INSERT INTO autoforge_claims (feature_id, taken_at) VALUES (?1, ?2)",
             (id.get(), self.circumstances().moment().wall.to_microseconds()),
@@ -261,6 +268,7 @@ impl Tx<'_, Write> {
         claim: &ClaimRecord,
         outcome: AttemptOutcome,
     ) -> rusqlite::Result<()> {
+        self.touch(claim.feature);
         self.execute(
             "UPDATE autoforge_claims SET ended_at = ?2, outcome = ?3, reason = ?4
              WHERE token = ?1 AND outcome IS NULL",
@@ -300,7 +308,10 @@ impl Tx<'_, Write> {
 
     /// Ends every claim that is over, and gives them as they were with how they ended.
     pub(crate) fn recover(&self) -> rusqlite::Result<Vec<(ClaimRecord, AttemptOutcome)>> {
-        let lapsed = self.lapsed_claims()?;
+        let lapsed = match self.index {
+            Some(index) => index.look(self, |contents| contents.lapsed(self))?,
+            None => self.lapsed_claims()?,
+        };
         for (claim, outcome) in &lapsed {
             match self.feature(claim.feature)? {
                 Some(mut feature) => self.end_lapsed(&mut feature, claim, *outcome)?,
@@ -312,6 +323,7 @@ impl Tx<'_, Write> {
 
     /// Forgets the failed attempts of a feature; `false` where there were none.
     pub(crate) fn clear_failures(&self, id: FeatureId) -> rusqlite::Result<bool> {
+        self.touch(id);
         let cleared =
             self.execute("DELETE FROM autoforge_budgets WHERE feature_id = ?1", [id.get()])?;
         Ok(cleared > 0)

@@ -54,6 +54,20 @@ pub(crate) struct EventOutline {
     pub(crate) undoes: Option<EventId>,
 }
 
+/// What an event was about, and where it stands in the history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EventMark {
+    pub(super) id: EventId,
+    /// When it was written down, exactly as stored.
+    pub(super) at: i64,
+    pub(super) feature: FeatureId,
+    pub(super) kind: EventKind,
+    /// It changed the feature's row.
+    pub(super) has_changes: bool,
+    /// This process wrote it down.
+    pub(super) is_own: bool,
+}
+
 /// The field that says that a feature is claimed.
 const CLAIM: Fields = Fields::of(&[Field::InProgress]);
 
@@ -257,6 +271,44 @@ impl<A: Access> Tx<'_, A> {
         Ok(tables == Some(4))
     }
 
+    /// What the events after one were about, oldest first.
+    pub(super) fn event_marks_after(
+        &self,
+        since: EventId,
+        max: usize,
+    ) -> rusqlite::Result<Vec<EventMark>> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        self.all(
+            "SELECT id, at, feature_id, kind, fields <> 0, pid IS ?3 FROM autoforge_events
+             WHERE id > ?1 ORDER BY id LIMIT ?2",
+            [since.get(), max, std::process::id().into()],
+            |row| {
+                Ok(EventMark {
+                    id: EventId::from(row.integer(0, 0)?),
+                    at: row.integer(1, 0)?,
+                    feature: FeatureId::from(row.integer(2, 0)?),
+                    kind: kind(row, 3)?,
+                    has_changes: row.boolean(4)?,
+                    is_own: row.boolean(5)?,
+                })
+            },
+        )
+    }
+
+    /// When an event was written down, exactly as stored; `None` where it is not there.
+    pub(super) fn event_time(&self, id: EventId) -> rusqlite::Result<Option<i64>> {
+        self.first("SELECT at FROM autoforge_events WHERE id = ?1", [id.get()], |row| {
+            row.integer(0, 0)
+        })
+    }
+
+    /// The last event, and when it was written down.
+    pub(super) fn last_event_mark(&self) -> rusqlite::Result<Option<(EventId, i64)>> {
+        self.first("SELECT id, at FROM autoforge_events ORDER BY id DESC LIMIT 1", [], |row| {
+            Ok((EventId::from(row.integer(0, 0)?), row.integer(1, 0)?))
+        })
+    }
+
     /// The last event that ever was; it is always kept.
     pub(crate) fn last_event(&self) -> rusqlite::Result<EventId> {
         let last =
@@ -293,6 +345,7 @@ impl Tx<'_, Write> {
         for (field, _) in values {
             fields.insert(*field);
         }
+        self.touch(id);
         let before = self.stored(id, fields)?.unwrap_or_default();
         if !fields.is_empty() {
             let columns: Vec<_> = values.iter().map(|(f, _)| format!("{f} = ?")).collect();
@@ -332,6 +385,7 @@ impl Tx<'_, Write> {
 
     /// Deletes a feature and writes it down. Its id is never given out again.
     pub(crate) fn remove_feature(&self, id: FeatureId, occasion: Occasion) -> rusqlite::Result<()> {
+        self.touch(id);
         let removed = |(field, before)| Change { field, before, after: Stored::Null };
         let changes = self.stored(id, Fields::ALL)?.unwrap_or_default();
         let changes: Vec<Change> = changes.into_iter().map(removed).collect();
@@ -352,6 +406,7 @@ impl Tx<'_, Write> {
         values: &[(Field, Stored)],
         occasion: Occasion,
     ) -> rusqlite::Result<()> {
+        self.touch(id);
         let mut columns: Vec<&str> = values.iter().map(|(field, _)| field.as_str()).collect();
         let (id_value, abandoned) = (Stored::Integer(id.get()), Stored::Integer(0));
         let mut row: Vec<&Stored> = values.iter().map(|(_, value)| value).collect();
@@ -390,8 +445,9 @@ impl Tx<'_, Write> {
         let caller = signature.caller.as_deref();
         let optional = |number: Option<i64>| number.map_or(Sql::Null, Sql::Integer);
         let text = |text: Option<&str>| text.map_or(Sql::Null, |text| Sql::Text(text.to_owned()));
+        let at = self.circumstances().moment().wall.to_microseconds();
         let head = [
-            Sql::Integer(self.circumstances().moment().wall.to_microseconds()),
+            Sql::Integer(at),
             Sql::Integer(feature.get()),
             Sql::Text(occasion.kind.as_str().to_owned()),
             Sql::Integer(fields.bits()),
@@ -409,6 +465,9 @@ impl Tx<'_, Write> {
         let new = changes.iter().map(|change| &change.after as &dyn ToSql);
         self.execute_built(&sql, params_from_iter(head.chain(old).chain(new)))?;
         let id = EventId::from(self.inserted());
+        if let Some(index) = self.index {
+            index.noted(id, at);
+        }
         if self.first_event.get().is_none() {
             self.first_event.set(Some(id));
         }

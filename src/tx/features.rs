@@ -1,9 +1,12 @@
 //! The statements on `features` that several commands share.
 
+use std::sync::Arc;
+
 use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
 
 use super::claims::ClaimMarks;
+use super::index::Contents;
 use super::{Access, LenientRow, Occasion, Tx, Write};
 use crate::types::{
     DependencyGraph, EventKind, Feature, FeatureId, FeatureSummary, Field, GraphNode, Steps,
@@ -60,7 +63,15 @@ impl<A: Access> Tx<'_, A> {
     }
 
     /// All that scheduling and cycle checks look at.
-    pub(crate) fn dependency_graph(&self) -> rusqlite::Result<DependencyGraph> {
+    pub(crate) fn dependency_graph(&self) -> rusqlite::Result<Arc<DependencyGraph>> {
+        match self.index {
+            Some(index) => index.look(self, Contents::graph),
+            None => self.dependency_graph_anew().map(Arc::new),
+        }
+    }
+
+    /// The same from the rows alone, for whoever doubts everything else.
+    pub(crate) fn dependency_graph_anew(&self) -> rusqlite::Result<DependencyGraph> {
         self.graph(&self.claim_marks()?)
     }
 
@@ -70,24 +81,74 @@ impl<A: Access> Tx<'_, A> {
     }
 
     fn graph(&self, marks: &ClaimMarks) -> rusqlite::Result<DependencyGraph> {
-        let nodes = self.all(
+        let nodes = self.graph_nodes(|node| GraphNode {
+            in_progress: node.in_progress && !marks.lapsed.contains(&node.id),
+            exhausted: marks.exhausted.contains(&node.id),
+            ..node
+        })?;
+        Ok(DependencyGraph::new(nodes))
+    }
+
+    /// What each row says of itself, and `mark` makes of it.
+    pub(super) fn graph_nodes(
+        &self,
+        mut mark: impl FnMut(GraphNode) -> GraphNode,
+    ) -> rusqlite::Result<Vec<GraphNode>> {
+        self.all(
             "SELECT id, priority, passes, in_progress, needs_human_input, dependencies
              FROM features ORDER BY id",
             [],
+            |row| graph_node(row).map(&mut mark),
+        )
+    }
+
+    pub(super) fn graph_node(&self, id: FeatureId) -> rusqlite::Result<Option<GraphNode>> {
+        self.first(
+            "SELECT id, priority, passes, in_progress, needs_human_input, dependencies
+             FROM features WHERE id = ?1",
+            [id.get()],
+            graph_node,
+        )
+    }
+
+    /// How many features there are, pass, are in progress and wait for a human, by their flags.
+    pub(crate) fn counts_by_flags(&self) -> rusqlite::Result<[u64; 4]> {
+        if let Some(index) = self.index.filter(|index| index.is_read()) {
+            return index.look(self, |contents| {
+                let counts = contents.graph().counts();
+                let in_progress = contents.flagged_in_progress();
+                [counts.total, counts.passing, in_progress, counts.needs_human_input]
+                    .map(|count| u64::try_from(count).unwrap_or(u64::MAX))
+            });
+        }
+        // Any number but zero is true, all else is false, as in `LenientRow::boolean`.
+        let counts = self.first(
+            "SELECT count(*),
+                    count(CASE WHEN typeof(passes) IN ('integer', 'real') THEN nullif(passes, 0) END),
+                    count(CASE WHEN typeof(in_progress) IN ('integer', 'real') THEN nullif(in_progress, 0) END),
+                    count(CASE WHEN typeof(needs_human_input) IN ('integer', 'real')
+                        THEN nullif(needs_human_input, 0) END)
+             FROM features",
+            [],
             |row| {
-                let id = FeatureId::from(row.integer(0, 0)?);
-                Ok(GraphNode {
-                    id,
-                    priority: row.integer(1, DEFAULT_PRIORITY)?,
-                    passes: row.boolean(2)?,
-                    in_progress: row.boolean(3)? && !marks.lapsed.contains(&id),
-                    needs_human_input: row.boolean(4)?,
-                    exhausted: marks.exhausted.contains(&id),
-                    dependencies: dependencies(row, 5)?,
-                })
+                let count =
+                    |column| Ok::<_, rusqlite::Error>(row.integer(column, 0)?.unsigned_abs());
+                Ok([count(0)?, count(1)?, count(2)?, count(3)?])
             },
         )?;
-        Ok(DependencyGraph::new(nodes))
+        Ok(counts.unwrap_or_default())
+    }
+
+    /// Whether the triggers are there that write down what other programs do.
+    pub(super) fn has_feature_triggers(&self) -> rusqlite::Result<bool> {
+        let triggers = self.first(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'features'
+                 AND name IN ('autoforge_feature_created', 'autoforge_feature_changed',
+                              'autoforge_feature_deleted')",
+            [],
+            |row| row.integer(0, 0),
+        )?;
+        Ok(triggers == Some(3))
     }
 
     /// The category of each feature.
@@ -192,6 +253,7 @@ pub(crate) struct FeatureInsertion<'t> {
 impl FeatureInsertion<'_> {
     /// The feature's id comes from [`Tx::next_feature_id`], or from a list.
     pub(crate) fn insert(&mut self, feature: &Feature) -> rusqlite::Result<()> {
+        self.tx.touch(feature.id);
         self.statement.execute(params![
             feature.id.get(),
             feature.priority,
@@ -231,6 +293,19 @@ fn feature(row: &Row<'_>) -> rusqlite::Result<Feature> {
         needs_human_input: row.boolean(9)?,
         human_input_request: optional_json(row, 10)?,
         human_input_response: optional_json(row, 11)?,
+    })
+}
+
+/// A node as its row alone has it.
+fn graph_node(row: &Row<'_>) -> rusqlite::Result<GraphNode> {
+    Ok(GraphNode {
+        id: FeatureId::from(row.integer(0, 0)?),
+        priority: row.integer(1, DEFAULT_PRIORITY)?,
+        passes: row.boolean(2)?,
+        in_progress: row.boolean(3)?,
+        needs_human_input: row.boolean(4)?,
+        exhausted: false,
+        dependencies: dependencies(row, 5)?,
     })
 }
 

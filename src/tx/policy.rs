@@ -13,15 +13,21 @@ impl<A: Access> Tx<'_, A> {
         })
     }
 
-    pub(crate) fn policy(&self) -> rusqlite::Result<Policy> {
-        let usual = Policy::default();
-        let count = |value: Option<i64>, usual: u32| {
-            value.map_or(usual, |value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
-        };
-        let attempts = match self.fact("attempts")? {
+    /// How often a feature may fail; `None` where there is no limit.
+    pub(super) fn attempts_limit(&self) -> rusqlite::Result<Option<u32>> {
+        Ok(match self.fact("attempts")? {
+            None => Policy::default().attempts,
             // Anything below 1 stands for no limit.
             Some(..=0) => None,
-            value => Some(count(value, usual.attempts.unwrap_or(u32::MAX))),
+            Some(limit) => Some(u32::try_from(limit).unwrap_or(u32::MAX)),
+        })
+    }
+
+    pub(crate) fn policy(&self) -> rusqlite::Result<Policy> {
+        let usual = Policy::default();
+        let attempts = self.attempts_limit()?;
+        let count = |value: Option<i64>, usual: u32| {
+            value.map_or(usual, |value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
         };
         let seconds = self.fact("answers_kept_seconds")?;
         Ok(Policy {

@@ -3,14 +3,22 @@
 //! The graph holds a feature's dependencies as the file has them, so it may contain ids that do not
 //! exist, repetitions, features that wait for themselves, and cycles. Every walk is a loop over an
 //! explicit stack or queue: chains of any length are fine.
+//!
+//! A graph can be kept up to date instead of being built anew. What a feature's own state decides,
+//! whether it is ready or blocked, is adjusted for it and its direct dependents; the scores, which
+//! hang on the shape of the whole graph, are computed when they are next asked for after the shape
+//! has changed.
 
 mod batch;
 mod obstacle;
+mod ranking;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use super::{FeatureId, Status};
 pub use obstacle::{DependencyState, Obstacle, RootCauses};
+use ranking::Ranking;
 
 /// What the graph needs to know of one feature.
 ///
@@ -61,20 +69,82 @@ pub struct GraphNode {
 /// };
 /// let [one, two, three] = [1, 2, 3].map(FeatureId::from);
 ///
-/// let graph = DependencyGraph::new([node(1, &[]), node(2, &[1]), node(3, &[])]);
+/// let mut graph = DependencyGraph::new([node(1, &[]), node(2, &[1]), node(3, &[])]);
 /// assert_eq!(graph.ready(), [one, three], "another feature waits for 1, so it goes first");
 /// assert_eq!(graph.status(two), Some(Status::Blocked));
 /// assert!(graph.closes_cycle(one, two));
 /// assert!(!graph.closes_cycle(three, two));
+///
+/// graph.set(GraphNode { passes: true, ..node(1, &[]) });
+/// assert_eq!(graph.ready(), [two, three]);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct DependencyGraph {
-    /// By id, each id once. A *position* is an index into this list.
-    nodes: Vec<GraphNode>,
-    /// For each position, the positions it depends on: each once, without itself.
-    dependencies: Vec<Vec<usize>>,
-    /// For each position, the positions that depend on it: by id, each once, without itself.
-    dependents: Vec<Vec<usize>>,
+    /// By id, each id once. A *position* is an index into this list. Removing a feature leaves its
+    /// slot vacant, so positions stay.
+    slots: Vec<Slot>,
+    /// Who depends on an id that has no slot.
+    named: BTreeMap<FeatureId, Vec<usize>>,
+    counts: GraphCounts,
+    /// The positions of [`DependencyGraph::blocked`].
+    blocked: BTreeSet<usize>,
+    /// Scores, and who is ready in their order. Empty after a change of the graph's shape.
+    ranking: OnceLock<Ranking>,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    node: GraphNode,
+    is_there: bool,
+    /// The positions of those who depend on it, itself included: by id, each once.
+    named_by: Vec<usize>,
+}
+
+/// How many features of a graph are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct GraphCounts {
+    /// All features.
+    pub total: usize,
+    /// Those that pass.
+    pub passing: usize,
+    /// Those that somebody works on, whether or not they pass.
+    pub in_progress: usize,
+    /// Those that wait for a human, whether or not they pass.
+    pub needs_human_input: usize,
+    /// Of those that do not pass: somebody works on them.
+    pub open_in_progress: usize,
+    /// Of those that do not pass: they wait for a human.
+    pub open_needs_human_input: usize,
+    /// Of those that do not pass: they have failed too often.
+    pub open_exhausted: usize,
+}
+
+impl GraphCounts {
+    fn add(&mut self, node: &GraphNode) {
+        self.each(node, |count| *count += 1);
+    }
+
+    fn take(&mut self, node: &GraphNode) {
+        self.each(node, |count| *count = count.saturating_sub(1));
+    }
+
+    fn each(&mut self, node: &GraphNode, change: impl Fn(&mut usize)) {
+        let open = !node.passes;
+        for (count, counts) in [
+            (&mut self.total, true),
+            (&mut self.passing, node.passes),
+            (&mut self.in_progress, node.in_progress),
+            (&mut self.needs_human_input, node.needs_human_input),
+            (&mut self.open_in_progress, open && node.in_progress),
+            (&mut self.open_needs_human_input, open && node.needs_human_input),
+            (&mut self.open_exhausted, open && node.exhausted),
+        ] {
+            if counts {
+                change(count);
+            }
+        }
+    }
 }
 
 impl DependencyGraph {
@@ -85,34 +155,95 @@ impl DependencyGraph {
         nodes.sort_by_key(|node| node.id);
         nodes.dedup_by_key(|node| node.id);
 
-        let mut dependencies = Vec::with_capacity(nodes.len());
-        let mut dependents = vec![Vec::new(); nodes.len()];
-        for (at, node) in nodes.iter().enumerate() {
-            let mut below: Vec<usize> =
-                node.dependencies.iter().filter_map(|id| position(&nodes, *id)).collect();
-            below.sort_unstable();
-            below.dedup();
-            below.retain(|&dependency| dependency != at);
-            for &dependency in &below {
-                if let Some(above) = dependents.get_mut(dependency) {
-                    above.push(at);
-                }
-            }
-            dependencies.push(below);
+        let mut graph = Self::default();
+        graph.slots.reserve_exact(nodes.len());
+        graph.slots.extend(nodes.into_iter().map(|node| Slot {
+            node,
+            is_there: true,
+            named_by: Vec::new(),
+        }));
+        for at in 0..graph.slots.len() {
+            graph.link(at);
         }
-        Self { nodes, dependencies, dependents }
+        for at in 0..graph.slots.len() {
+            if let Some(node) = graph.node_at(at)
+                && graph.is_blocked(node)
+            {
+                graph.blocked.insert(at);
+            }
+        }
+        for slot in &graph.slots {
+            graph.counts.add(&slot.node);
+        }
+        graph
+    }
+
+    /// Makes the graph what [`DependencyGraph::new`] would build with this node in the place of the
+    /// one with its id, or beside the others where there is none.
+    ///
+    /// A change that leaves dependencies and priority alone costs in proportion to the feature's own
+    /// dependents. After any other, the next question for an order computes all scores anew.
+    pub fn set(&mut self, node: GraphNode) {
+        let Some(at) = self.place(node.id) else {
+            // In the middle: every position behind it changes.
+            *self = Self::new(self.nodes().cloned().chain([node]));
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        let (was_there, new) = (std::mem::replace(&mut slot.is_there, true), node);
+        if was_there {
+            self.counts.take(&slot.node);
+        }
+        self.counts.add(&new);
+        let (passed, passes) = (was_there && slot.node.passes, new.passes);
+        if was_there && slot.node.dependencies == new.dependencies {
+            if slot.node.priority != new.priority {
+                self.ranking.take();
+            }
+            slot.node = new;
+        } else {
+            self.ranking.take();
+            self.unlink(at);
+            if let Some(slot) = self.slots.get_mut(at) {
+                slot.node = new;
+            }
+            self.link(at);
+        }
+        self.judge(at);
+        if passed != passes {
+            self.judge_dependents(at);
+        }
+    }
+
+    /// Makes the graph what it would be without this feature. Those that depend on it go on naming
+    /// it, and so wait for what does not exist.
+    pub fn remove(&mut self, id: FeatureId) {
+        let Some(at) = self.position(id) else { return };
+        self.ranking.take();
+        self.unlink(at);
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        self.counts.take(&slot.node);
+        slot.is_there = false;
+        slot.node.dependencies = Vec::new();
+        self.judge(at);
+        self.judge_dependents(at);
     }
 
     /// All nodes, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &GraphNode> + Clone {
+        self.slots.iter().filter(|slot| slot.is_there).map(|slot| &slot.node)
+    }
+
+    /// How many features are in which state. Costs the same however many there are.
     #[must_use]
-    pub fn nodes(&self) -> &[GraphNode] {
-        &self.nodes
+    pub fn counts(&self) -> GraphCounts {
+        self.counts
     }
 
     /// What is known of one feature.
     #[must_use]
     pub fn node(&self, id: FeatureId) -> Option<&GraphNode> {
-        self.nodes.get(position(&self.nodes, id)?)
+        self.node_at(self.position(id)?)
     }
 
     /// Whether there is such a feature.
@@ -134,30 +265,11 @@ impl DependencyGraph {
         self.node(id).map_or_else(Vec::new, |node| self.unmet_of(node).collect())
     }
 
-    /// The features that can be taken now, which are those without any [`Obstacle`]. The one to take
-    /// first comes first.
-    ///
-    /// The order is by score, higher first, then by priority, then by id. The score is
-    /// `1000·u + 100·d + 10·p`: `u` grows with the number of dependency paths that start at the
-    /// feature, `d` with its closeness to features without dependencies, `p` with the urgency of
-    /// its priority. Each is 1 at best; priorities below 0 alone exceed that.
-    #[must_use]
-    pub fn ready(&self) -> Vec<FeatureId> {
-        let mut ready: Vec<(f64, &GraphNode)> = self
-            .scores()
-            .into_iter()
-            .zip(&self.nodes)
-            .filter(|(_, node)| self.obstacles_of(node).next().is_none())
-            .collect();
-        ready.sort_by(batch::in_order);
-        ready.into_iter().map(|(_, node)| node.id).collect()
-    }
-
     /// The other features that depend directly on this one, by id. Empty for an unknown one.
     #[must_use]
     pub fn dependents(&self, id: FeatureId) -> Vec<FeatureId> {
-        let above = position(&self.nodes, id).and_then(|at| self.dependents.get(at));
-        self.ids(above.map_or(&[], Vec::as_slice))
+        let Some(at) = self.position(id) else { return Vec::new() };
+        self.ids(self.above(at))
     }
 
     /// Whether making `feature` depend on `dependency` would close a cycle: they are the same, or
@@ -169,15 +281,18 @@ impl DependencyGraph {
         if dependency == feature {
             return true;
         }
-        let Some(start) = position(&self.nodes, dependency) else { return false };
-        let mut seen = PerNode::new(&self.nodes, false);
+        let Some(start) = self.position(dependency) else { return false };
+        let Some(goals) = self.named_by(feature).filter(|goals| !goals.is_empty()) else {
+            return false;
+        };
+        let mut seen = self.per_node(false);
         seen.set(start, true);
         let mut pending = vec![start];
         while let Some(at) = pending.pop() {
-            if self.nodes.get(at).is_some_and(|node| node.dependencies.contains(&feature)) {
+            if goals.binary_search(&at).is_ok() {
                 return true;
             }
-            for &next in edges(&self.dependencies, at) {
+            for next in self.below(at) {
                 if !seen.of(next) {
                     seen.set(next, true);
                     pending.push(next);
@@ -192,9 +307,9 @@ impl DependencyGraph {
     #[must_use]
     pub fn cycles(&self) -> Vec<Vec<FeatureId>> {
         let mut cycles: Vec<Vec<FeatureId>> = self
-            .components_from(0..self.nodes.len(), |_| true)
-            .iter_mut()
-            .map(|component| {
+            .components_from(0..self.slots.len(), |_| true)
+            .into_iter()
+            .map(|mut component| {
                 component.sort_unstable();
                 self.ids(component)
             })
@@ -209,98 +324,138 @@ impl DependencyGraph {
     #[must_use]
     pub fn dangling(&self) -> Vec<(FeatureId, FeatureId)> {
         let named = |node: &GraphNode| {
-            let mut missing: Vec<(FeatureId, FeatureId)> = node
-                .dependencies
-                .iter()
-                .filter(|id| !self.contains(**id))
-                .map(|id| (node.id, *id))
-                .collect();
-            missing.sort_unstable();
-            missing.dedup();
-            missing
+            let mut missing = distinct(&node.dependencies);
+            missing.retain(|id| !self.contains(*id));
+            let id = node.id;
+            missing.into_iter().map(move |missing| (id, missing))
         };
-        self.nodes.iter().flat_map(named).collect()
+        self.nodes().flat_map(named).collect()
     }
 
-    fn ids(&self, positions: &[usize]) -> Vec<FeatureId> {
-        positions.iter().filter_map(|&at| Some(self.nodes.get(at)?.id)).collect()
+    /// Where the id is, or where it goes: a new place at the end, if that is where it belongs.
+    fn place(&mut self, id: FeatureId) -> Option<usize> {
+        if let Some(at) = slot_of(&self.slots, id) {
+            return Some(at);
+        }
+        if self.slots.last().is_some_and(|last| last.node.id > id) {
+            return None;
+        }
+        let at = self.slots.len();
+        let named_by = self.named.remove(&id).unwrap_or_default();
+        let node = GraphNode {
+            id,
+            priority: 0,
+            passes: false,
+            in_progress: false,
+            needs_human_input: false,
+            exhausted: false,
+            dependencies: Vec::new(),
+        };
+        self.slots.push(Slot { node, is_there: false, named_by });
+        Some(at)
+    }
+
+    /// Notes at each id that a feature names that it does.
+    fn link(&mut self, at: usize) {
+        for id in self.names(at) {
+            let named_by = match slot_of(&self.slots, id).and_then(|to| self.slots.get_mut(to)) {
+                Some(slot) => &mut slot.named_by,
+                None => self.named.entry(id).or_default(),
+            };
+            if let Err(place) = named_by.binary_search(&at) {
+                named_by.insert(place, at);
+            }
+        }
+    }
+
+    fn unlink(&mut self, at: usize) {
+        for id in self.names(at) {
+            let named_by = match slot_of(&self.slots, id).and_then(|to| self.slots.get_mut(to)) {
+                Some(slot) => &mut slot.named_by,
+                None => self.named.entry(id).or_default(),
+            };
+            if let Ok(place) = named_by.binary_search(&at) {
+                named_by.remove(place);
+            }
+            if named_by.is_empty() {
+                self.named.remove(&id);
+            }
+        }
+    }
+
+    /// Notes whether a feature is blocked and whether it is ready.
+    fn judge(&mut self, at: usize) {
+        let node = self.node_at(at);
+        let (blocked, ready) =
+            node.map_or((false, false), |node| (self.is_blocked(node), self.is_ready(node)));
+        if blocked {
+            self.blocked.insert(at);
+        } else {
+            self.blocked.remove(&at);
+        }
+        if let Some(slot) = self.slots.get(at)
+            && let Some(ranking) = self.ranking.get_mut()
+        {
+            ranking.note(at, slot.node.priority, ready);
+        }
+    }
+
+    fn judge_dependents(&mut self, at: usize) {
+        let dependents = self.slots.get(at).map(|slot| slot.named_by.clone()).unwrap_or_default();
+        for dependent in dependents {
+            self.judge(dependent);
+        }
+    }
+
+    fn node_at(&self, at: usize) -> Option<&GraphNode> {
+        self.slots.get(at).filter(|slot| slot.is_there).map(|slot| &slot.node)
+    }
+
+    fn position(&self, id: FeatureId) -> Option<usize> {
+        slot_of(&self.slots, id).filter(|at| self.node_at(*at).is_some())
+    }
+
+    /// The ids that a feature names, each once.
+    fn names(&self, at: usize) -> Vec<FeatureId> {
+        self.node_at(at).map_or_else(Vec::new, |node| distinct(&node.dependencies))
+    }
+
+    /// Who depends on an id, whether or not it exists.
+    fn named_by(&self, id: FeatureId) -> Option<&[usize]> {
+        match slot_of(&self.slots, id) {
+            Some(at) => self.slots.get(at).map(|slot| slot.named_by.as_slice()),
+            None => self.named.get(&id).map(Vec::as_slice),
+        }
+    }
+
+    /// The positions that a feature depends on, in the file's order with its repetitions.
+    fn below(&self, at: usize) -> impl Iterator<Item = usize> {
+        let named = self.node_at(at).map_or(&[][..], |node| node.dependencies.as_slice());
+        named.iter().filter_map(|id| self.position(*id))
+    }
+
+    /// The positions of the others that depend on a feature: by id, each once.
+    fn above(&self, at: usize) -> impl Iterator<Item = usize> {
+        let named_by = self.slots.get(at).map_or(&[][..], |slot| slot.named_by.as_slice());
+        named_by.iter().copied().filter(move |above| *above != at)
+    }
+
+    fn ids(&self, positions: impl IntoIterator<Item = usize>) -> Vec<FeatureId> {
+        positions.into_iter().filter_map(|at| Some(self.node_at(at)?.id)).collect()
     }
 
     fn unmet_of(&self, node: &GraphNode) -> impl Iterator<Item = FeatureId> {
         node.dependencies.iter().copied().filter(|id| !self.passes(*id))
     }
 
-    fn waits_for_itself(&self, id: FeatureId) -> bool {
+    /// Whether a feature names itself as a dependency.
+    #[must_use]
+    pub fn waits_for_itself(&self, id: FeatureId) -> bool {
         self.node(id).is_some_and(|node| node.dependencies.contains(&id))
     }
 
-    /// The score of each position. Every feature counts, passing ones included, so a score does not
-    /// shift when another feature passes.
-    fn scores(&self) -> Vec<f64> {
-        let downstream = self.downstream_counts();
-        let depths = self.depths();
-        let most = downstream.0.iter().copied().fold(0.0, f64::max);
-        let deepest = f64::from(depths.0.iter().copied().max().unwrap_or(0));
-        let score = |(at, node): (usize, &GraphNode)| {
-            let u = if most > 0.0 { downstream.of(at) / most } else { 0.0 };
-            let d = if deepest > 0.0 { 1.0 - f64::from(depths.of(at)) / deepest } else { 1.0 };
-            let p = (10.0 - float(node.priority.min(10))) / 10.0;
-            1000.0 * u + 100.0 * d + 10.0 * p
-        };
-        self.nodes.iter().enumerate().map(score).collect()
-    }
-
-    /// For each position the number of dependency paths that start at it: the sum over its
-    /// dependents of 1 + the dependent's own number.
-    ///
-    /// A dependent whose own number never resolves, because a cycle lies on it or above it, adds 1.
-    fn downstream_counts(&self) -> PerNode<f64> {
-        // The number of paths doubles with every layer of a lattice, so it outgrows every integer.
-        // As a float it is exact up to 2^53. Clamping keeps it finite: with two infinite numbers,
-        // one divided by the other would be NaN, and every other feature would score 0.
-        let add = |a: f64, b: f64| (a + b).min(f64::MAX);
-        let mut counts = PerNode::new(&self.nodes, 0.0);
-        let mut unresolved = PerNode(self.dependents.iter().map(Vec::len).collect());
-        let free = |(at, above): (usize, &Vec<usize>)| above.is_empty().then_some(at);
-        let mut resolved: Vec<usize> =
-            self.dependents.iter().enumerate().filter_map(free).collect();
-        while let Some(at) = resolved.pop() {
-            for &below in edges(&self.dependencies, at) {
-                counts.set(below, add(counts.of(below), add(1.0, counts.of(at))));
-                unresolved.set(below, unresolved.of(below) - 1);
-                if unresolved.of(below) == 0 {
-                    resolved.push(below);
-                }
-            }
-        }
-        for (at, dependencies) in self.dependencies.iter().enumerate() {
-            if unresolved.of(at) > 0 {
-                for &below in dependencies {
-                    counts.set(below, add(counts.of(below), 1.0));
-                }
-            }
-        }
-        counts
-    }
-
-    /// For each position the length of the shortest way to a feature without dependencies; 0 where
-    /// there is none, because every way ends in a cycle.
-    fn depths(&self) -> PerNode<u32> {
-        let mut seen = PerNode(self.dependencies.iter().map(Vec::is_empty).collect());
-        let root = |(at, below): (usize, &Vec<usize>)| below.is_empty().then_some(at);
-        let mut queue: VecDeque<usize> =
-            self.dependencies.iter().enumerate().filter_map(root).collect();
-        let mut depths = PerNode::new(&self.nodes, 0_u32);
-        while let Some(at) = queue.pop_front() {
-            for &above in edges(&self.dependents, at) {
-                if !seen.of(above) {
-                    seen.set(above, true);
-                    depths.set(above, depths.of(at).saturating_add(1));
-                    queue.push_back(above);
-                }
-            }
-        }
-        depths
+    fn per_node<T: Copy + Default>(&self, value: T) -> PerNode<T> {
+        PerNode(vec![value; self.slots.len()])
     }
 
     /// The strongly connected components of what can be reached from the roots without leaving what
@@ -312,16 +467,21 @@ impl DependencyGraph {
     ) -> Vec<Vec<usize>> {
         /// Later than every node that is still on the stack.
         const FINISHED: usize = usize::MAX;
+        // `Some(None)` for an edge to what does not exist.
+        let edge_of = |at, edge| {
+            let dependency = self.node_at(at)?.dependencies.get(edge)?;
+            Some(self.position(*dependency))
+        };
         let mut components = Vec::new();
         // When a node was first met, from 1; 0 before that, FINISHED once its component is known.
-        let mut met = PerNode::new(&self.nodes, 0_usize);
+        let mut met = self.per_node(0_usize);
         // The earliest node on the stack that is known to be reachable.
-        let mut low = PerNode::new(&self.nodes, 0_usize);
+        let mut low = self.per_node(0_usize);
         let mut clock = 0;
         let mut stack = Vec::new();
         let mut walk: Vec<(usize, usize)> = Vec::new();
         for root in roots {
-            if met.of(root) == 0 {
+            if met.of(root) == 0 && self.node_at(root).is_some() {
                 walk.push((root, 0));
             }
             while let Some((at, edge)) = walk.pop() {
@@ -330,18 +490,17 @@ impl DependencyGraph {
                     met.set(at, clock);
                     low.set(at, clock);
                     stack.push(at);
-                } else if let Some(&child) = edges(&self.dependencies, at).get(edge - 1) {
+                } else if let Some(Some(child)) = edge_of(at, edge - 1) {
                     // Back from this child, or it needed no visit: one that is finished or outside
                     // changes nothing.
                     if !matches!(met.of(child), 0 | FINISHED) {
                         low.set(at, low.of(at).min(low.of(child)));
                     }
                 }
-                if let Some(&next) = edges(&self.dependencies, at).get(edge) {
+                if let Some(next) = edge_of(at, edge) {
                     walk.push((at, edge + 1));
-                    if met.of(next) == 0 && inside(next) {
-                        walk.push((next, 0));
-                    }
+                    let unmet = next.filter(|next| met.of(*next) == 0 && inside(*next));
+                    walk.extend(unmet.map(|next| (next, 0)));
                 } else if low.of(at) == met.of(at) {
                     let start = stack.iter().rposition(|&other| other == at).unwrap_or(0);
                     let component = stack.split_off(start);
@@ -360,10 +519,6 @@ impl DependencyGraph {
 struct PerNode<T>(Vec<T>);
 
 impl<T: Copy + Default> PerNode<T> {
-    fn new(nodes: &[GraphNode], value: T) -> Self {
-        Self(vec![value; nodes.len()])
-    }
-
     fn of(&self, at: usize) -> T {
         self.0.get(at).copied().unwrap_or_default()
     }
@@ -375,22 +530,22 @@ impl<T: Copy + Default> PerNode<T> {
     }
 }
 
-fn edges(lists: &[Vec<usize>], at: usize) -> &[usize] {
-    lists.get(at).map_or(&[], Vec::as_slice)
+/// By id, each once.
+fn distinct(ids: &[FeatureId]) -> Vec<FeatureId> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
-fn position(nodes: &[GraphNode], id: FeatureId) -> Option<usize> {
+/// The slot of an id, vacant or not.
+fn slot_of(slots: &[Slot], id: FeatureId) -> Option<usize> {
     // Ids mostly run without gaps, so the distance from the first is nearly always the place.
-    let first = nodes.first()?.id.get();
+    let first = slots.first()?.node.id.get();
     let guess = id.get().checked_sub(first).and_then(|distance| usize::try_from(distance).ok());
     guess
-        .filter(|&at| nodes.get(at).is_some_and(|node| node.id == id))
-        .or_else(|| nodes.binary_search_by_key(&id, |node| node.id).ok())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a score needs no more than 53 bits of a priority")]
-fn float(number: i64) -> f64 {
-    number as f64
+        .filter(|&at| slots.get(at).is_some_and(|slot| slot.node.id == id))
+        .or_else(|| slots.binary_search_by_key(&id, |slot| slot.node.id).ok())
 }
 
 #[cfg(test)]

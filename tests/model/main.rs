@@ -8,6 +8,7 @@
 mod conversations;
 mod explain;
 mod file;
+mod index;
 mod kills;
 mod linear;
 mod old_clients;

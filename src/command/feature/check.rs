@@ -84,7 +84,7 @@ impl Command for CheckFeatures {
     fn run(&self, tx: &Tx<'_, Read>) -> Result<FeatureFindings, Failure<Infallible>> {
         let graph = tx.dependency_graph_by_flags()?;
         let mut findings = FeatureFindings {
-            total: graph.nodes().len(),
+            total: graph.counts().total,
             cycles: graph.cycles(),
             dangling: graph.dangling(),
             ..FeatureFindings::default()
@@ -140,13 +140,13 @@ impl FeatureFindings {
 
 impl RecordFindings {
     fn read(tx: &Tx<'_, Read>) -> rusqlite::Result<Self> {
-        let (claims, graph) = (tx.standing_claims()?, tx.dependency_graph()?);
+        let (claims, graph) = (tx.standing_claims()?, tx.dependency_graph_anew()?);
         let flags = tx.dependency_graph_by_flags()?;
         let is_flagged = |id| flags.node(id).is_some_and(|node| node.in_progress);
         let owned: BTreeSet<FeatureId> =
             claims.iter().filter(|c| c.owner.is_some()).map(|c| c.feature).collect();
         let ids = |wanted: &dyn Fn(&GraphNode) -> bool, graph: &DependencyGraph| {
-            graph.nodes().iter().filter(|node| wanted(node)).map(|node| node.id).collect()
+            graph.nodes().filter(|node| wanted(node)).map(|node| node.id).collect()
         };
         Ok(Self {
             lapsed: tx.lapsed_claims()?,

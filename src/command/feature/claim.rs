@@ -156,21 +156,21 @@ impl Command for ClaimNext {
     fn run(&self, tx: &Tx<'_, Write>) -> Result<ClaimedNext, Failure<Infallible>> {
         tx.recover()?;
         let graph = tx.dependency_graph()?;
-        if let Some(&id) = graph.ready().first()
+        if let Some(&id) = graph.first_ready(1).first()
             && let Some(mut feature) = tx.feature(id)?
         {
             let token = tx.begin_claim(&mut feature)?;
             return Ok(ClaimedNext::Feature(Box::new(ClaimedFeature { feature, token })));
         }
-        let open = || graph.nodes().iter().filter(|node| !node.passes);
-        if open().next().is_none() {
+        let counts = graph.counts();
+        if counts.passing == counts.total {
             return Ok(ClaimedNext::AllPassing);
         }
         Ok(ClaimedNext::NothingReady {
-            in_progress: open().filter(|node| node.in_progress).count(),
-            waiting_for_human: open().filter(|node| node.needs_human_input).count(),
-            blocked: graph.blocked().len(),
-            exhausted: open().filter(|node| node.exhausted).count(),
+            in_progress: counts.open_in_progress,
+            waiting_for_human: counts.open_needs_human_input,
+            blocked: graph.blocked_count(),
+            exhausted: counts.open_exhausted,
         })
     }
 }

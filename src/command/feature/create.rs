@@ -83,7 +83,7 @@ impl Command for CreateFeature {
         let dependencies = if self.dependencies.is_empty() {
             Vec::new()
         } else {
-            checked_dependencies(&tx.dependency_graph()?, id, &self.dependencies)
+            checked_dependencies(&*tx.dependency_graph()?, id, &self.dependencies)
                 .map_err(|problem| Failure::Refused(problem.into()))?
         };
         let feature = self.feature.clone().at(id, priority, dependencies);

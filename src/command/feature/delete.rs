@@ -49,7 +49,12 @@ impl Command for DeleteFeature {
             Standing::Owned(claim) if claim.owner.as_ref() != tx.signature().caller.as_deref());
         let graph = tx.dependency_graph()?;
         let released = graph.dependents(id);
-        for node in graph.nodes().iter().filter(|node| node.dependencies.contains(&id)) {
+        let mut waiting = released.clone();
+        if graph.waits_for_itself(id) {
+            waiting.push(id);
+            waiting.sort_unstable();
+        }
+        for node in waiting.iter().filter_map(|dependent| graph.node(*dependent)) {
             let rest: Vec<_> = node.dependencies.iter().copied().filter(|d| *d != id).collect();
             tx.set_dependencies(node.id, &rest, EventKind::Depends.into())?;
         }

@@ -7,7 +7,7 @@ use super::{FeatureRefusal, existing};
 use crate::command::Command;
 use crate::database::Features;
 use crate::error::Failure;
-use crate::tx::{LenientRow, Read, Tx};
+use crate::tx::{Read, Tx};
 use crate::types::{Feature, FeatureId, FeatureSummary};
 
 /// How far a project is.
@@ -58,23 +58,8 @@ impl Command for GetStats {
     type Rejection = Infallible;
 
     fn run(&self, tx: &Tx<'_, Read>) -> Result<Stats, Failure<Infallible>> {
-        let stats = tx.first(
-            "SELECT count(*), count(nullif(passes, 0)), count(nullif(in_progress, 0)),
-                    count(nullif(needs_human_input, 0))
-             FROM features",
-            [],
-            |row| {
-                let count =
-                    |column| Ok::<_, rusqlite::Error>(row.integer(column, 0)?.unsigned_abs());
-                Ok(Stats {
-                    total: count(0)?,
-                    passing: count(1)?,
-                    in_progress: count(2)?,
-                    needs_human_input: count(3)?,
-                })
-            },
-        )?;
-        Ok(stats.unwrap_or(Stats { passing: 0, in_progress: 0, needs_human_input: 0, total: 0 }))
+        let [total, passing, in_progress, needs_human_input] = tx.counts_by_flags()?;
+        Ok(Stats { passing, in_progress, needs_human_input, total })
     }
 }
 

@@ -36,13 +36,13 @@ impl Command for GetReady {
     type Rejection = Infallible;
 
     fn run(&self, tx: &Tx<'_, Read>) -> Result<Ready, Failure<Infallible>> {
-        let ready = tx.dependency_graph()?.ready();
-        let mut features = Vec::with_capacity(self.limit.min(ready.len()));
-        for id in ready.iter().take(self.limit) {
+        let graph = tx.dependency_graph()?;
+        let mut features = Vec::new();
+        for id in graph.first_ready(self.limit) {
             // The claim of a ready feature, if there is one, is over.
-            features.extend(tx.feature(*id)?.map(|f| Feature { in_progress: false, ..f }));
+            features.extend(tx.feature(id)?.map(|f| Feature { in_progress: false, ..f }));
         }
-        Ok(Ready { features, total: ready.len() })
+        Ok(Ready { features, total: graph.ready_count() })
     }
 }
 
@@ -80,14 +80,13 @@ impl Command for GetBlocked {
 
     fn run(&self, tx: &Tx<'_, Read>) -> Result<Blocked, Failure<Infallible>> {
         let graph = tx.dependency_graph()?;
-        let blocked = graph.blocked();
-        let mut features = Vec::with_capacity(self.limit.min(blocked.len()));
-        for id in blocked.iter().take(self.limit) {
-            if let Some(feature) = tx.feature(*id)? {
-                features.push(BlockedFeature { feature, blocked_by: graph.unmet(*id) });
+        let mut features = Vec::new();
+        for id in graph.first_blocked(self.limit) {
+            if let Some(feature) = tx.feature(id)? {
+                features.push(BlockedFeature { feature, blocked_by: graph.unmet(id) });
             }
         }
-        Ok(Blocked { features, total: blocked.len() })
+        Ok(Blocked { features, total: graph.blocked_count() })
     }
 }
 
@@ -167,7 +166,6 @@ impl Command for GetGraph {
         // Both statements run on one snapshot and order by id, so rows and nodes match.
         let nodes: Vec<_> = graph
             .nodes()
-            .iter()
             .zip(texts)
             .map(|(node, (name, category))| GraphEntry {
                 id: node.id,

@@ -113,7 +113,7 @@ impl Command for UpdateFeature {
             self.check_priority(tx, priority)?;
         }
         let dependencies = match &self.changes.dependencies {
-            Some(wanted) => checked_dependencies(&tx.dependency_graph()?, id, wanted)
+            Some(wanted) => checked_dependencies(&*tx.dependency_graph()?, id, wanted)
                 .map_err(|problem| refuse(problem.into()))?,
             None => after.dependencies.clone(),
         };

@@ -375,7 +375,7 @@ struct Future<'t, 'c, A> {
 impl<'t, 'c, A: Access> Future<'t, 'c, A> {
     fn read(tx: &'t Tx<'c, A>) -> rusqlite::Result<Self> {
         let graph = tx.dependency_graph()?;
-        let nodes = graph.nodes().iter().map(|node| (node.id, node.clone())).collect();
+        let nodes = graph.nodes().map(|node| (node.id, node.clone())).collect();
         Ok(Self { tx, columns: BTreeMap::new(), nodes })
     }
 

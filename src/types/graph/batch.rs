@@ -1,20 +1,8 @@
 //! Which features one agent should get together.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::{DependencyGraph, FeatureId, GraphNode, Obstacle};
-
-/// A node with its score in the scheduling order.
-type Scored<'g> = (f64, &'g GraphNode);
-
-/// The scheduling order: by score, higher first, then by priority, then by id.
-pub(super) fn in_order((a_score, a): &Scored<'_>, (b_score, b): &Scored<'_>) -> Ordering {
-    b_score
-        .total_cmp(a_score)
-        .then_with(|| a.priority.cmp(&b.priority))
-        .then_with(|| a.id.cmp(&b.id))
-}
 
 impl DependencyGraph {
     /// The features for one agent, in the order in which it should build them; at most `max`, and
@@ -49,39 +37,38 @@ impl DependencyGraph {
         others: usize,
         same_kind: impl Fn(FeatureId, FeatureId) -> bool,
     ) -> Vec<FeatureId> {
-        let ready = self.ready();
-        let Some(&first) = ready.first().filter(|_| max > 0) else { return Vec::new() };
-        let mut batch = vec![first];
-        let mut taken = BTreeSet::from([first]);
-        let scores = self.scores();
+        let mut batch = self.first_ready(max.min(1));
+        let Some(&first) = batch.first() else { return Vec::new() };
         while batch.len() < max
-            && let Some(next) = self.next_in_chain(&scores, &taken)
+            && let Some(next) = self.next_in_chain(&batch)
         {
             batch.push(next);
-            taken.insert(next);
         }
-        let spare = ready.len().saturating_sub(1 + others);
-        let alike = ready.into_iter().skip(1).filter(|id| same_kind(first, *id)).take(spare);
-        batch.extend(alike.take(max - batch.len()));
+        let room = max - batch.len();
+        let spare = self.ready_count().saturating_sub(1 + others).min(room);
+        if spare > 0 {
+            let others = self.ready_in_order().skip(1);
+            batch.extend(others.filter(|id| same_kind(first, *id)).take(spare));
+        }
         batch
     }
 
-    /// The best of those that wait for nothing but features which are taken.
-    fn next_in_chain(&self, scores: &[f64], taken: &BTreeSet<FeatureId>) -> Option<FeatureId> {
-        let follows = |node: &GraphNode| {
-            let mut waits = false;
-            let only_for_taken = self.obstacles_of(node).all(|obstacle| match obstacle {
-                Obstacle::Dependency(id) => {
-                    waits = true;
-                    taken.contains(&id)
-                }
+    /// The best of those that wait for nothing but features which are taken, and for at least one.
+    fn next_in_chain(&self, taken: &[FeatureId]) -> Option<FeatureId> {
+        let taken: BTreeSet<FeatureId> = taken.iter().copied().collect();
+        let only_for_taken = |node: &GraphNode| {
+            self.obstacles_of(node).all(|obstacle| match obstacle {
+                Obstacle::Dependency(id) => taken.contains(&id),
                 _ => false,
-            });
-            only_for_taken && waits && !taken.contains(&node.id)
+            })
         };
-        let nodes = scores.iter().copied().zip(&self.nodes);
-        let candidates = nodes.filter(|(_, node)| follows(node));
-        candidates.min_by(in_order).map(|(_, node)| node.id)
+        let positions = taken.iter().filter_map(|id| self.position(*id));
+        let followers = positions.flat_map(|at| self.above(at));
+        let candidates = followers.filter(|at| {
+            self.node_at(*at).is_some_and(|node| !taken.contains(&node.id) && only_for_taken(node))
+        });
+        let best = candidates.filter_map(|at| self.rank_of(at)).min()?;
+        self.node_at(best.at).map(|node| node.id)
     }
 }
 

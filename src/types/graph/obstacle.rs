@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::{DependencyGraph, FeatureId, GraphNode, PerNode, Status, edges, position};
+use super::{DependencyGraph, FeatureId, GraphNode, Status};
 
 /// A reason why a feature is not ready. Without any it is.
 ///
@@ -109,9 +109,19 @@ impl DependencyGraph {
     /// The features that do not pass and have a dependency that does not pass, by id.
     #[must_use]
     pub fn blocked(&self) -> Vec<FeatureId> {
-        let waits = |obstacle| matches!(obstacle, Obstacle::Dependency(_));
-        let blocked = self.nodes.iter().filter(|node| self.obstacles_of(node).any(waits));
-        blocked.map(|node| node.id).collect()
+        self.first_blocked(usize::MAX)
+    }
+
+    /// The first of [`DependencyGraph::blocked`]. Costs what it gives.
+    #[must_use]
+    pub fn first_blocked(&self, max: usize) -> Vec<FeatureId> {
+        self.ids(self.blocked.iter().copied().take(max))
+    }
+
+    /// How many there are of [`DependencyGraph::blocked`].
+    #[must_use]
+    pub fn blocked_count(&self) -> usize {
+        self.blocked.len()
     }
 
     /// Where an unmet dependency of `id` stands; `None` if that feature does not wait for it.
@@ -140,20 +150,20 @@ impl DependencyGraph {
             DependencyState::Itself => return Some(vec![id]),
             DependencyState::Open(_) => {}
         }
-        let (goal, start) = (position(&self.nodes, id)?, position(&self.nodes, dependency)?);
+        let (goal, start) = (self.position(id)?, self.position(dependency)?);
         // For each feature that was reached, from which one.
-        let mut from = PerNode::new(&self.nodes, None);
+        let mut from = self.per_node(None);
         from.set(start, Some(goal));
         let mut queue = VecDeque::from([start]);
         while let Some(at) = queue.pop_front() {
-            for &next in edges(&self.dependencies, at) {
+            for next in self.below(at) {
                 if next == goal {
                     let mut circle = vec![at];
                     while let Some(before) = circle.last().and_then(|last| from.of(*last)) {
                         circle.push(before);
                     }
                     circle.reverse();
-                    return Some(self.ids(&circle));
+                    return Some(self.ids(circle));
                 }
                 if self.is_open(next) && from.of(next).is_none() {
                     from.set(next, Some(at));
@@ -169,12 +179,12 @@ impl DependencyGraph {
     #[must_use]
     pub fn root_causes(&self, id: FeatureId) -> RootCauses {
         let mut causes = RootCauses::default();
-        let at = position(&self.nodes, id).filter(|at| self.is_open(*at));
+        let at = self.position(id).filter(|at| self.is_open(*at));
         for mut component in self.components_from(at, |at| self.is_open(at)) {
             component.sort_unstable();
-            let members = self.ids(&component);
+            let members = self.ids(component.iter().copied());
             causes.waits_for += members.iter().filter(|member| **member != id).count();
-            for node in component.iter().filter_map(|at| self.nodes.get(*at)) {
+            for node in component.iter().filter_map(|at| self.node_at(*at)) {
                 causes.missing.extend(node.dependencies.iter().filter(|id| !self.contains(**id)));
             }
             match members.as_slice() {
@@ -206,7 +216,15 @@ impl DependencyGraph {
         own(node.passes, Obstacle::Passes).chain(open.into_iter().flatten())
     }
 
+    pub(super) fn is_ready(&self, node: &GraphNode) -> bool {
+        self.obstacles_of(node).next().is_none()
+    }
+
+    pub(super) fn is_blocked(&self, node: &GraphNode) -> bool {
+        self.obstacles_of(node).any(|obstacle| matches!(obstacle, Obstacle::Dependency(_)))
+    }
+
     fn is_open(&self, at: usize) -> bool {
-        self.nodes.get(at).is_some_and(|node| !node.passes)
+        self.node_at(at).is_some_and(|node| !node.passes)
     }
 }
