@@ -14,6 +14,9 @@ else
     export RUSTC_BOOTSTRAP=1
 fi
 
+# cargo fuzz builds with one codegen unit unless it is told otherwise.
+build=(--sanitizer "$sanitizer" --codegen-units 16)
+
 # What is found is kept here; nothing else depends on it.
 corpus=${FUZZ_CORPUS:-fuzz/corpus}
 
