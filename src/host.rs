@@ -100,7 +100,12 @@ pub(crate) fn now() -> Moment {
 
 /// Whether the process still lives, by the table at the head of this module.
 pub(crate) fn fate(of: &ProcessIdentity) -> Fate {
-    this_process().map_or(Fate::Unknown, |own| system::fate(of, &own))
+    match this_process() {
+        None => Fate::Unknown,
+        // Whoever asks is there.
+        Some(own) if *own == *of => Fate::Alive,
+        Some(own) => system::fate(of, &own),
+    }
 }
 
 fn uptime() -> Option<Uptime> {

@@ -250,18 +250,19 @@ impl Contents {
     /// event.
     fn follow_renewals<A: Access>(&mut self, tx: &Tx<'_, A>) -> rusqlite::Result<bool> {
         self.refresh(tx)?;
+        let mut claims = tx.standing_claims()?;
+        claims.retain(|claim| claim.owner.is_some());
         let mut has_renewals = false;
-        for claim in tx.standing_claims()? {
-            let known = self.owned.get_mut(&claim.feature);
-            match known.filter(|known| known.token == claim.token) {
-                Some(known) if known.lease != claim.lease => {
-                    has_renewals = true;
-                    *known = claim;
+        for claim in &claims {
+            match self.owned.get_mut(&claim.feature) {
+                Some(known) if known.token == claim.token => {
+                    has_renewals |= known.lease != claim.lease;
+                    known.lease.clone_from(&claim.lease);
                 }
-                _ => {}
+                _ => return Ok(false),
             }
         }
-        Ok(has_renewals)
+        Ok(has_renewals && claims.len() == self.owned.len())
     }
 
     /// Whether reading all costs less than reading again what may have changed.
@@ -368,4 +369,41 @@ fn data_version<A: Access>(tx: &Tx<'_, A>) -> rusqlite::Result<i64> {
 
 fn schema_version<A: Access>(tx: &Tx<'_, A>) -> rusqlite::Result<i64> {
     Ok(tx.first("PRAGMA schema_version", [], |row| row.get(0))?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::command::{Command, CreateFeature};
+    use crate::database::{Database, Features};
+    use crate::tx::{Circumstances, Transaction, Write};
+    use crate::types::NewFeature;
+
+    #[test]
+    fn what_a_savepoint_undoes_is_looked_up_again() {
+        let file = Connection::open_in_memory().unwrap();
+        let (circumstances, index) = (Circumstances::now(), SchedulingIndex::default());
+        let transaction = Transaction::begun_on(&file, &circumstances);
+        Features::SCHEMA.migrate(&Tx::new(transaction)).unwrap();
+        let tx = Tx::<Write>::new(transaction.with_index(&index));
+        let create = || {
+            let feature = NewFeature::new("Auth", "Log in", "With a password.", ["Try"]).unwrap();
+            CreateFeature::new(feature).run(&tx).unwrap().id
+        };
+
+        file.execute_batch("BEGIN IMMEDIATE").unwrap();
+        index.begun();
+        let first = create();
+        assert_eq!(tx.dependency_graph().unwrap().ready(), [first]);
+        file.execute_batch("SAVEPOINT job").unwrap();
+        let before = index.savepoint();
+        let second = create();
+        assert_eq!(tx.dependency_graph().unwrap().ready(), [first, second]);
+        file.execute_batch("ROLLBACK TO job; RELEASE job").unwrap();
+        index.rolled_back_to(before);
+        assert_eq!(tx.dependency_graph().unwrap().ready(), [first]);
+        file.execute_batch("COMMIT").unwrap();
+    }
 }

@@ -31,8 +31,8 @@ enum Step {
         to: i64,
         priority: Option<i64>,
     },
-    /// One of the triggers is gone from now on.
-    DropTrigger(&'static str),
+    /// One of the triggers is gone from now on, and more is done before anybody looks.
+    DropTrigger(&'static str, Vec<Foreign>),
     /// No feature may fail more often, by the word of another program.
     Attempts(i64),
     /// A feature has failed so often, by the word of another program.
@@ -44,9 +44,10 @@ enum Step {
     Leases {
         hours: i64,
     },
-    /// A copy is made, or put in the place of the file's contents if there is one.
+    /// A copy is made.
     Copy,
-    PutBack,
+    /// It is put in the place of the file's contents, and more is done before anybody looks.
+    PutBack(Vec<Foreign>),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -58,14 +59,14 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (id(), id(), any::<Option<i8>>()).prop_map(|(from, to, priority)| {
             Step::Renumber { from, to, priority: priority.map(i64::from) }
         }),
-        1 => prop::sample::select(vec![
+        1 => (prop::sample::select(vec![
             "autoforge_feature_created", "autoforge_feature_changed", "autoforge_feature_deleted",
-        ]).prop_map(Step::DropTrigger),
+        ]), vec(foreign(), 0..6)).prop_map(|(name, then)| Step::DropTrigger(name, then)),
         1 => (0..3_i64).prop_map(Step::Attempts),
         1 => (id(), 0..4_i64).prop_map(|(feature, failures)| Step::Failures { feature, failures }),
         1 => (0..2_i64).prop_map(|hours| Step::Leases { hours }),
         1 => Just(Step::Copy),
-        1 => Just(Step::PutBack),
+        1 => vec(foreign(), 0..6).prop_map(Step::PutBack),
     ]
 }
 
@@ -105,8 +106,9 @@ impl Project {
                      SET id = ?2, priority = coalesce(?3, priority) WHERE id = ?1";
                 self.foreign.execute(sql, (from, to, priority)).unwrap();
             }
-            Step::DropTrigger(name) => {
+            Step::DropTrigger(name, then) => {
                 self.foreign.execute_batch(&format!("DROP TRIGGER IF EXISTS {name}")).unwrap();
+                then.iter().for_each(|one| self.execute(one));
             }
             Step::Attempts(limit) => {
                 let sql = "INSERT OR REPLACE INTO autoforge_store VALUES ('attempts', ?1)";
@@ -128,9 +130,10 @@ impl Project {
                 transfer(&self.foreign, &mut copy);
                 self.copy = Some(copy);
             }
-            Step::PutBack => {
+            Step::PutBack(then) => {
                 if let Some(copy) = &self.copy {
                     transfer(copy, &mut self.foreign);
+                    then.iter().for_each(|one| self.execute(one));
                 }
             }
         }
