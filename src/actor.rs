@@ -16,6 +16,8 @@ mod loom_tests;
 #[cfg(all(test, any(autoforge_loom, autoforge_shuttle)))]
 mod model_stage;
 mod reply;
+#[cfg(all(test, not(any(autoforge_loom, autoforge_shuttle))))]
+mod serve_tests;
 #[cfg(all(test, autoforge_shuttle))]
 mod shuttle_tests;
 mod signal;
