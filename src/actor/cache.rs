@@ -222,18 +222,64 @@ impl<K: Eq + Hash, V> Drop for Resident<K, V> {
 #[cfg(all(test, not(any(autoforge_loom, autoforge_shuttle))))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::mpsc;
 
     use super::*;
 
-    #[derive(Debug)]
-    struct Plain;
+    /// Holds its own slot, as the thread of an engine does.
+    #[derive(Default)]
+    struct Plain {
+        held: Mutex<Option<Resident<u8, Plain>>>,
+        /// Who lets go of the slot after it was closed; it does so itself where there is nobody.
+        thread: Option<mpsc::Sender<Resident<u8, Plain>>>,
+        is_over: AtomicBool,
+        closings: AtomicUsize,
+    }
+
+    impl Plain {
+        fn closings(&self) -> usize {
+            self.closings.load(Ordering::SeqCst)
+        }
+
+        fn let_go(&self) -> Option<Resident<u8, Plain>> {
+            self.held.lock().take()
+        }
+    }
 
     impl Resource for Plain {
         fn is_usable(&self) -> bool {
-            true
+            !self.is_over.load(Ordering::SeqCst)
         }
 
-        fn close(&self) {}
+        fn close(&self) {
+            self.closings.fetch_add(1, Ordering::SeqCst);
+            let held = self.let_go();
+            if let (Some(thread), Some(held)) = (&self.thread, held) {
+                thread.send(held).unwrap();
+            }
+        }
+    }
+
+    type Plains = Arc<Cache<u8, Plain>>;
+
+    fn open_by(
+        cache: &Plains,
+        thread: Option<mpsc::Sender<Resident<u8, Plain>>>,
+    ) -> Handle<u8, Plain> {
+        let open = |resident| {
+            let held = Mutex::new(Some(resident));
+            Ok(Plain { held, thread, ..Plain::default() })
+        };
+        cache.get_or_open::<()>(&1, open).unwrap()
+    }
+
+    fn open(cache: &Plains) -> Handle<u8, Plain> {
+        open_by(cache, None)
+    }
+
+    fn is_one(one: &Handle<u8, Plain>, other: &Handle<u8, Plain>) -> bool {
+        Arc::ptr_eq(&one.value, &other.value)
     }
 
     #[test]
@@ -242,6 +288,59 @@ mod tests {
         let open = || cache.get_or_open::<()>(&1, |_resident| panic!("while opening"));
         assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
         // Nobody waits for ever for what has ended.
-        assert!(cache.get_or_open::<()>(&1, |_resident| Ok(Plain)).is_ok());
+        assert!(cache.get_or_open::<()>(&1, |_resident| Ok(Plain::default())).is_ok());
+    }
+
+    #[test]
+    fn the_last_of_the_handles_closes_the_resident() {
+        let cache = Arc::new(Cache::new());
+        let (one, other) = (open(&cache), open(&cache));
+        assert!(is_one(&one, &other));
+        let value = Arc::clone(&one.value);
+        drop(one);
+        assert_eq!((value.closings(), cache.has(&1)), (0, true));
+        drop(other);
+        assert_eq!((value.closings(), cache.has(&1)), (1, false));
+    }
+
+    #[test]
+    fn a_handle_to_one_that_has_ended_does_nothing_to_its_successor() {
+        let cache = Arc::new(Cache::new());
+        let old = open(&cache);
+        drop(old.let_go());
+        let new = open(&cache);
+        assert!(!is_one(&old, &new));
+        drop(old);
+        let inner = cache.inner.lock();
+        let state = inner.slots.get(&1).map(|slot| &slot.state);
+        assert!(matches!(state, Some(State::Open { handles: 1, .. })), "others can still have it");
+    }
+
+    #[test]
+    fn one_that_serves_no_more_is_closed_and_replaced() {
+        let cache = Arc::new(Cache::new());
+        let old = open(&cache);
+        old.is_over.store(true, Ordering::SeqCst);
+        let new = open(&cache);
+        assert!(!is_one(&old, &new));
+        assert_eq!((old.closings(), new.closings()), (1, 0));
+    }
+
+    #[test]
+    fn disposing_returns_after_the_resident_has_let_go() {
+        let cache = Arc::new(Cache::new());
+        let (thread, closed) = mpsc::channel();
+        let handle = open_by(&cache, Some(thread));
+        let (cache, over) = (&cache, &AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let held: Resident<u8, Plain> = closed.recv().unwrap();
+                over.store(true, Ordering::SeqCst);
+                drop(held);
+            });
+            assert!(cache.dispose(&1).is_some());
+            assert!(over.load(Ordering::SeqCst) && !cache.has(&1));
+        });
+        assert_eq!(handle.closings(), 1);
     }
 }

@@ -211,3 +211,44 @@ impl<T> Drop for Answerer<T> {
         });
     }
 }
+
+#[cfg(all(test, not(any(autoforge_loom, autoforge_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_that_ends_without_an_answer_tells_whether_it_had_begun() {
+        let (asker, answerer) = slot::<()>();
+        drop(answerer);
+        assert_eq!(asker.wait_until(Instant::now()), Outcome::Lost { started: false });
+
+        let (asker, answerer) = slot::<()>();
+        assert!(answerer.start());
+        drop(answerer);
+        assert_eq!(asker.wait_until(Instant::now()), Outcome::Lost { started: true });
+    }
+
+    #[test]
+    fn a_request_begins_once_and_not_after_its_caller_has_left() {
+        let (asker, answerer) = slot::<()>();
+        assert!(answerer.start() && !answerer.start());
+        assert!(!answerer.is_withdrawn());
+        assert_eq!(asker.wait_until(Instant::now()), Outcome::Abandoned);
+
+        let (asker, answerer) = slot::<()>();
+        drop(asker);
+        assert!(answerer.is_withdrawn() && !answerer.start());
+    }
+
+    #[test]
+    fn the_first_end_counts() {
+        let (asker, answerer) = slot();
+        answerer.answer(1);
+        assert_eq!(asker.wait(), Outcome::Answer(1));
+
+        let (asker, answerer) = slot();
+        assert!(answerer.start());
+        answerer.answer(2);
+        assert_eq!(asker.wait_until(Instant::now()), Outcome::Answer(2), "not lost by its drop");
+    }
+}

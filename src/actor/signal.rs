@@ -99,3 +99,35 @@ pub(crate) enum News {
     /// There will be none any more.
     Ended,
 }
+
+#[cfg(all(test, not(any(autoforge_loom, autoforge_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_watched_from_the_first_watchers_coming_to_the_last_ones_going() {
+        let signal = CommitSignal::new();
+        assert!(!signal.is_watched());
+        signal.register();
+        signal.register();
+        assert!(signal.is_watched());
+        signal.deregister();
+        assert!(signal.is_watched());
+        signal.deregister();
+        assert!(!signal.is_watched());
+    }
+
+    #[test]
+    fn each_commit_is_told_to_whoever_has_seen_fewer() {
+        let signal = CommitSignal::new();
+        let now = Instant::now();
+        assert_eq!((signal.seen(), signal.wait(0, Some(now))), (0, News::None));
+        signal.raise();
+        signal.raise();
+        assert_eq!((signal.seen(), signal.wait(0, None)), (2, News::Commits(2)));
+        assert_eq!(signal.wait(2, Some(now)), News::None);
+        signal.end();
+        assert_eq!(signal.wait(1, None), News::Commits(2), "what was before the end is told first");
+        assert_eq!(signal.wait(2, None), News::Ended);
+    }
+}

@@ -70,11 +70,7 @@ where
 fn connect_to_look(location: &Location, options: &OpenOptions) -> Result<Connection, OpenError> {
     check_sqlite()?;
     let path = location.path();
-    if let Some(kind) = location.unsafe_file_system()
-        && !options.allow_unsafe_file_system
-    {
-        return Err(OpenError::UnsafeFileSystem { path: path.to_path_buf(), kind });
-    }
+    location.check_file_system(options.allow_unsafe_file_system)?;
     let left_behind = location.side_file("-wal").exists();
     let connection = connect(location, OpenFlags::empty())?;
     keep_as_it_is(&connection, left_behind)

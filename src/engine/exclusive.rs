@@ -70,12 +70,7 @@ impl Exclusive {
     ) -> Result<Self, NotExclusive> {
         check_sqlite()?;
         let mut location = Location::resolve(path)?;
-        if let Some(kind) =
-            location.unsafe_file_system().filter(|_| !options.allow_unsafe_file_system)
-        {
-            let path = location.path().to_path_buf();
-            return Err(OpenError::UnsafeFileSystem { path, kind }.into());
-        }
+        location.check_file_system(options.allow_unsafe_file_system)?;
         location.identify()?;
         let started = Instant::now();
         loop {
@@ -347,4 +342,50 @@ fn lock_others_out(connection: &Connection) -> rusqlite::Result<Option<JournalMo
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     let log = if before == "wal" { JournalMode::Wal } else { JournalMode::Rollback };
     Ok(Some(log))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: Expected = Expected::Tables(&[]);
+
+    /// A folder with databases of these names, each with one table.
+    fn databases(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let file = Connection::open(dir.path().join(name)).unwrap();
+            file.execute_batch("CREATE TABLE one (id INTEGER)").unwrap();
+        }
+        dir
+    }
+
+    fn take(path: &Path) -> Exclusive {
+        Exclusive::take(path, ANY, &OpenOptions::default(), |_| {}).unwrap()
+    }
+
+    #[test]
+    fn a_fenced_file_was_moved_to_the_place_that_the_fence_names_and_to_no_other() {
+        let dir = databases(&["old.db", "new.db", "other.db"]);
+        let old = dir.path().join("old.db");
+        let moved_to = |name| {
+            is_moved_to(&old, &dir.path().join(name), &OpenOptions::default(), |_| {}).unwrap()
+        };
+        assert!(!moved_to("new.db"), "there is no fence yet");
+        take(&old).fence("new.db").unwrap();
+        assert!(moved_to("new.db"));
+        assert!(!moved_to("other.db"));
+        take(&old).fence("gone.db").unwrap();
+        assert!(!moved_to("gone.db"), "nothing is there");
+    }
+
+    #[test]
+    fn a_file_stays_where_what_lies_beside_it_cannot_be_removed() {
+        let dir = databases(&["old.db"]);
+        let old = dir.path().join("old.db");
+        let taken = take(&old);
+        fs::create_dir(dir.path().join("old.db-shm")).unwrap();
+        assert!(matches!(taken.remove(), Err(StorageError::Io { .. })));
+        assert!(old.exists());
+    }
 }

@@ -114,6 +114,27 @@ impl Location {
         let folder = self.path.parent().unwrap_or(&self.path);
         unsafe_file_system(folder)
     }
+
+    /// As [`Location::unsafe_file_system`]; such a one is refused unless the caller allows it.
+    pub(super) fn check_file_system(
+        &self,
+        allow_unsafe: bool,
+    ) -> Result<Option<String>, OpenError> {
+        self.accept_file_system(self.unsafe_file_system(), allow_unsafe)
+    }
+
+    fn accept_file_system(
+        &self,
+        kind: Option<String>,
+        allow_unsafe: bool,
+    ) -> Result<Option<String>, OpenError> {
+        match kind {
+            Some(kind) if !allow_unsafe => {
+                Err(OpenError::UnsafeFileSystem { path: self.path.to_path_buf(), kind })
+            }
+            kind => Ok(kind),
+        }
+    }
 }
 
 fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
@@ -183,12 +204,18 @@ const UNSAFE_MAGIC: [(u64, &str); 9] = [
 #[cfg(target_os = "linux")]
 fn unsafe_file_system(folder: &Path) -> Option<String> {
     let magic = u64::try_from(rustix::fs::statfs(folder).ok()?.f_type).ok()? & 0xffff_ffff;
+    unsafe_kind(magic, || mount_kind(folder))
+}
+
+/// The same of a magic number, and of the kind of the mount where the number does not say all.
+#[cfg(target_os = "linux")]
+fn unsafe_kind(magic: u64, mount: impl FnOnce() -> Option<String>) -> Option<String> {
     let (_, name) = UNSAFE_MAGIC.iter().find(|(number, _)| *number == magic)?;
     if *name != "FUSE" {
         return Some((*name).to_owned());
     }
     // FUSE carries both network file systems and local disks (as `fuseblk`).
-    let kind = mount_kind(folder).unwrap_or_else(|| "fuse".to_owned());
+    let kind = mount().unwrap_or_else(|| "fuse".to_owned());
     (kind != "fuseblk").then_some(kind)
 }
 
@@ -248,6 +275,36 @@ mod tests {
 
     fn kind(folder: &str) -> Option<String> {
         kind_of_mount(TABLE, Path::new(folder))
+    }
+
+    #[test]
+    fn a_network_is_unsafe_and_fuse_is_but_for_a_local_disk() {
+        let ext4 = 0xef53;
+        assert_eq!(unsafe_kind(ext4, || unreachable!("the number says all")), None);
+        let nfs = unsafe_kind(0x6969, || unreachable!("the number says all"));
+        assert_eq!(nfs.as_deref(), Some("NFS"));
+        let fuse = |mount: Option<&str>| unsafe_kind(0x6573_5546, || mount.map(str::to_owned));
+        assert_eq!(fuse(Some("fuse.sshfs")).as_deref(), Some("fuse.sshfs"));
+        assert_eq!(fuse(None).as_deref(), Some("fuse"));
+        assert_eq!(fuse(Some("fuseblk")), None);
+    }
+
+    #[test]
+    fn an_unsafe_file_system_is_refused_unless_it_is_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = Location::resolve(&dir.path().join("features.db")).unwrap();
+        let accept = |kind: Option<&str>, allow_unsafe| {
+            location.accept_file_system(kind.map(str::to_owned), allow_unsafe)
+        };
+        let refused = accept(Some("NFS"), false);
+        assert!(matches!(refused, Err(OpenError::UnsafeFileSystem { kind, .. }) if kind == "NFS"));
+        assert_eq!(accept(Some("NFS"), true).unwrap().as_deref(), Some("NFS"));
+        assert_eq!(accept(None, false).unwrap(), None);
+    }
+
+    #[test]
+    fn the_mount_of_a_folder_is_looked_up() {
+        assert_eq!(mount_kind(Path::new("/proc/self")).as_deref(), Some("proc"));
     }
 
     #[test]

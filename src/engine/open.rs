@@ -83,10 +83,7 @@ impl Engine {
         observer: Box<dyn Observer>,
     ) -> Result<(Self, Opened), OpenError> {
         check_sqlite()?;
-        let unsafe_place = location.unsafe_file_system();
-        if let Some(kind) = unsafe_place.clone().filter(|_| !options.allow_unsafe_file_system) {
-            return Err(OpenError::UnsafeFileSystem { path: location.path().to_path_buf(), kind });
-        }
+        let unsafe_place = location.check_file_system(options.allow_unsafe_file_system)?;
         let Connected { mut connection, identity, created } =
             connect_or_create(&mut location, absent)?;
         crash_point("open.connected");

@@ -305,9 +305,97 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use super::*;
     use crate::{Features, ImportBacklog, OpenOptions, Store};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn wait(allowed: Option<Duration>) -> Wait {
+        let (path, submitted) = (Arc::from(Path::new("features.db")), Instant::now());
+        Wait { path, submitted, for_lock: 2 * SECOND, allowed }
+    }
+
+    fn holder() -> LockHolder {
+        LockHolder { pid: 1, command: String::new(), stopped: false }
+    }
+
+    /// Work on the file that was handed in just now, and its caller.
+    fn work() -> (impl Job, Asker<Result<(), StorageError>>) {
+        let (asker, answerer) = slot();
+        let work = Some(|_: &mut Engine| Ok(()));
+        (MaintenanceCall { work, wait: wait(None), result: None, answerer }, asker)
+    }
+
+    fn answer<T>(asker: Asker<Result<T, StorageError>>) -> StorageError {
+        let Outcome::Answer(Err(fault)) = asker.wait_until(Instant::now()) else {
+            panic!("not answered with a fault")
+        };
+        fault
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_limit_or_its_callers() {
+        let wait = |allowed| {
+            let wait = wait(allowed);
+            let after = move |waited| wait.expired(wait.submitted + waited);
+            after
+        };
+        let limit = [SECOND, 2 * SECOND].map(wait(None));
+        assert_eq!(limit, [None, Some(Expiry::LockWait)]);
+        let callers = [SECOND / 2, SECOND, 2 * SECOND].map(wait(Some(SECOND)));
+        let deadline = Some(Expiry::Deadline);
+        assert_eq!(callers, [None, deadline, deadline]);
+    }
+
+    #[test]
+    fn who_is_in_the_way_is_named_even_at_the_callers_deadline() {
+        let error = |reason, holder| wait(Some(SECOND)).error(reason, holder).code();
+        assert_eq!(error(Expiry::Deadline, None), "deadline_passed");
+        assert_eq!(error(Expiry::Deadline, Some(holder())), "busy");
+        assert_eq!(error(Expiry::LockWait, None), "busy");
+    }
+
+    #[test]
+    fn only_a_write_that_had_begun_may_have_happened() {
+        let path = Arc::from(Path::new("features.db"));
+        let code = |outcome: Outcome<()>, writes| {
+            lost(outcome, &path, Some(SECOND), writes).unwrap_err().code()
+        };
+        let started = |started| Outcome::Lost { started };
+        assert_eq!(code(started(true), true), "outcome_unknown");
+        assert_eq!(code(started(true), false), "closed");
+        assert_eq!(code(started(false), true), "closed");
+        assert_eq!(code(Outcome::Abandoned, true), "outcome_unknown");
+        assert_eq!(code(Outcome::Abandoned, false), "deadline_passed");
+        assert_eq!(code(Outcome::Withdrawn, true), "deadline_passed");
+    }
+
+    #[test]
+    fn work_on_the_file_waits_no_longer_than_a_write() {
+        let (job, asker) = work();
+        let job = Box::new(job);
+        assert_eq!(job.expired(Instant::now()), None);
+        assert_eq!(job.expired(Instant::now() + 2 * SECOND), Some(Expiry::LockWait));
+        job.expire(Expiry::LockWait, Some(holder()));
+        assert_eq!(answer(asker).code(), "busy");
+    }
+
+    #[test]
+    fn work_on_the_file_that_panics_tells_its_caller() {
+        let (mut job, asker) = work();
+        assert!(job.start());
+        job.panicked("why".to_owned());
+        Box::new(job).settle(Ok(()));
+        let fault = answer(asker);
+        assert!(matches!(fault, StorageError::Panicked { message, .. } if message == "why"));
+    }
+
+    #[test]
+    fn work_on_the_file_that_its_caller_left_is_not_begun() {
+        let (mut job, asker) = work();
+        drop(asker);
+        assert!(!job.start());
+    }
 
     #[test]
     fn a_withdrawn_write_does_not_keep_the_end_waiting_for_a_lock() {

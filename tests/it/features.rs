@@ -2,9 +2,9 @@
 
 use autoforge_store::{
     BulkRefusal, ClaimFeature, CreateFeature, CreateFeatures, CreateRefusal, DeleteFeature, Error,
-    FeatureChanges, FeatureRefusal, GetBoard, GetFeature, GetStats, GetSummary, InvalidFeature,
-    Limits, ListFeatures, MarkPassing, NewFeature, PlannedFeature, PriorityProblem,
-    SetDependencies, Steps, Store, UpdateFeature, UpdateRefusal,
+    Feature, FeatureChanges, FeatureRefusal, GetBoard, GetFeature, GetStats, GetSummary,
+    ImportBacklog, InvalidFeature, Limits, ListFeatures, MarkPassing, NewFeature, PlannedFeature,
+    PriorityProblem, Refusal, SetDependencies, Steps, Store, UpdateFeature, UpdateRefusal,
 };
 use serde_json::json;
 
@@ -75,6 +75,29 @@ fn features_created_together_never_overlap_the_priorities_of_others() {
     assert_eq!(store.call(bulk(2, 10)).unwrap().ids, ids(&[5, 6]));
     assert_eq!((feature(&store, 5).priority, feature(&store, 6).priority), (10, 11));
     assert_eq!(store.call(CreateFeatures::new(vec![])).unwrap().ids, []);
+    assert_eq!(store.call(bulk(0, 12)).unwrap().ids, [], "none are in nobody's way");
+}
+
+#[test]
+fn a_limit_is_what_is_still_allowed() {
+    let (_project, store) = Project::with_features(0);
+    assert_eq!(store.call(with_priority("first", 1)).unwrap().priority, 1);
+    let one: PlannedFeature = new_feature("x").into();
+    // Refused for what is looked at after their number.
+    let bulk = vec![one.clone(); Limits::BULK];
+    let low = CreateRefusal::from(PriorityProblem::TooLow { priority: 0 });
+    let answer = store.call(CreateFeatures { features: bulk, starting_priority: Some(0) });
+    assert_eq!(answer, Err(Error::Refused(BulkRefusal::Create(low))));
+
+    let with_dependencies = |count: usize| {
+        let mut plan = vec![one.clone(); count];
+        plan.push(PlannedFeature { depends_on: (0..count).collect(), ..one.clone() });
+        store.call(CreateFeatures::new(plan))
+    };
+    assert!(with_dependencies(Limits::DEPENDENCIES).is_ok());
+    let (count, max) = (Limits::DEPENDENCIES + 1, Limits::DEPENDENCIES);
+    let refusal = BulkRefusal::TooManyDependencies { index: count, count, max };
+    assert_eq!(with_dependencies(count), Err(Error::Refused(refusal)));
 }
 
 #[test]
@@ -196,6 +219,24 @@ fn a_change_that_another_program_made_meanwhile_is_a_conflict_and_not_overwritte
     assert_eq!(names(&store), ["Feature 1"]);
     let again = UpdateFeature { expected: Some(found), ..change("Mine") };
     assert_eq!(store.call(again).unwrap().name, "Mine");
+}
+
+#[test]
+fn a_refusal_names_the_features_that_it_is_about() {
+    let (_project, store) = Project::with_features(1);
+    let stale = feature(&store, 1).revision();
+    let named = |name: &str| FeatureChanges { name: Some(name.to_owned()), ..Default::default() };
+    update(&store, 1, named("new")).unwrap();
+    let change = UpdateFeature { id: 1.into(), changes: named("x"), expected: Some(stale) };
+    let Err(Error::Refused(conflict)) = store.call(change) else { panic!("not refused") };
+    assert_eq!(conflict.features(), ids(&[1]));
+
+    let (_project, store) = Project::with_features(0);
+    let entries = Feature::parse_backlog(br#"[{}, {"dependencies": [9]}]"#).unwrap();
+    let Err(Error::Refused(entry)) = store.call(ImportBacklog { entries }) else {
+        panic!("not refused")
+    };
+    assert_eq!(entry.features(), ids(&[2]));
 }
 
 #[test]

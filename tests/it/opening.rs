@@ -67,6 +67,34 @@ fn a_file_in_a_missing_folder_is_refused_and_the_folder_not_made() {
 }
 
 #[test]
+fn a_file_whose_contents_are_elsewhere_is_refused_and_one_whose_never_got_there_is_served() {
+    let (project, other) = (Project::with_features(1).0, Project::with_features(2).0);
+    let (old, new) = (project.database(), other.database());
+    let fence = |target: &Path| {
+        let file = project.foreign();
+        file.execute_batch(
+            "CREATE TABLE IF NOT EXISTS autoforge_store_moved (target TEXT NOT NULL);
+             DELETE FROM autoforge_store_moved",
+        )
+        .unwrap();
+        let target = target.to_str().unwrap();
+        file.execute("INSERT INTO autoforge_store_moved VALUES (?1)", [target]).unwrap();
+    };
+    let open = || Store::<Features>::open_file(&old, &OpenOptions::default());
+
+    fence(&new);
+    for _ in 0..2 {
+        let Err(OpenError::MovedAway { path, to }) = open() else { panic!("not refused") };
+        assert_eq!((path, to), (old.canonicalize().unwrap(), new.canonicalize().unwrap()));
+    }
+    // The file itself, under a name that it was given back; and a copy that never got its name.
+    for target in [&old, &new.with_file_name("gone.db")] {
+        fence(target);
+        assert_eq!(open().unwrap().call(GetStats).unwrap().total, 1);
+    }
+}
+
+#[test]
 fn every_spelling_of_a_path_leads_to_one_engine() {
     let project = Project::new();
     let root = project.folder();

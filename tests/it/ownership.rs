@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use autoforge_store::{
     AttemptOutcome, Caller, CheckFeatures, ClaimFeature, ClaimNext, ClaimRecord, ClaimedNext,
-    ClearInProgress, Command, Error, EventKind, ExplainFeature, FeatureId, FeatureRefusal,
-    FenceToken, GetAttempts, GetBudgets, GetClaims, GetLog, GetPolicy, GetReady, LeaseKeeper,
-    MarkFailing, MarkInProgress, MarkPassing, Policy, ProcessIdentity, RecordFindings,
+    ClearInProgress, Command, DeleteFeature, Error, EventKind, ExplainFeature, FeatureId,
+    FeatureRefusal, FenceToken, GetAttempts, GetBudgets, GetClaims, GetLog, GetPolicy, GetReady,
+    LeaseKeeper, MarkFailing, MarkInProgress, MarkPassing, Policy, ProcessIdentity, RecordFindings,
     RecoverClaims, Refusal, RenewClaims, RetryFeature, SetPolicy, SkipFeature, Store,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -161,6 +161,35 @@ fn overriding_ends_an_owners_claim_and_the_history_says_so() {
 }
 
 #[test]
+fn a_deletion_against_the_owners_claim_is_told_as_one_that_overrode() {
+    let (_project, store) = Project::with_features(1);
+    let token = claim(&store, 1, &caller("mine"), LONG);
+    let delete = DeleteFeature { id: 1.into(), force: true };
+    store.call(delete.by(&caller("other")).overriding()).unwrap();
+    let log = store.call(GetLog { limit: 1, ..GetLog::default() }).unwrap();
+    assert_eq!(log[0].kind, EventKind::Deleted);
+    assert_eq!((log[0].claim, log[0].overrode), (Some(token), true));
+}
+
+#[test]
+fn of_old_attempts_no_more_are_kept_than_the_policy_says_and_a_few() {
+    let (_project, store) = Project::with_features(1);
+    let policy = Policy { ended_claims: 10, ..store.call(GetPolicy).unwrap() };
+    store.call(SetPolicy(policy)).unwrap();
+    let mine = caller("mine");
+    for _ in 0..200 {
+        let token = claim(&store, 1, &mine, LONG);
+        store.call(ClearInProgress { id: 1.into() }.by(&mine).under(token)).unwrap();
+        assert!(attempts(&store, 1).len() <= 10 + 64);
+    }
+    let kept: Vec<_> = attempts(&store, 1).iter().map(|attempt| attempt.token.get()).collect();
+    assert!(
+        kept.len() >= 10 && kept.iter().rev().copied().eq(201 - kept.len() as i64..=200),
+        "{kept:?}"
+    );
+}
+
+#[test]
 fn a_lease_that_has_run_out_ends_the_claim_whether_or_not_anybody_wants_the_feature() {
     let (_project, store) = Project::with_features(1);
     let mine = caller("mine");
@@ -308,6 +337,8 @@ fn a_keeper_renews_its_claims_and_knows_when_one_is_lost() {
     let first = renewed();
     assert!(eventually(|| renewed() != first), "never renewed");
     assert!(keeper.tokens().len() == 2);
+    let shown = format!("{keeper:?}");
+    assert!(shown.contains("agent") && shown.contains("2s"), "{shown}");
 
     project.foreign().execute_batch("UPDATE features SET in_progress = 0 WHERE id = 1").unwrap();
     assert!(eventually(|| keeper.tokens().len() == 1), "the lost claim was never noticed");

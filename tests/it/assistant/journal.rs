@@ -325,3 +325,17 @@ fn a_store_without_patience_refuses_while_another_program_has_the_lock() {
     let options = OpenOptions { lock_wait: Duration::ZERO, ..OpenOptions::default() };
     assert!(Store::open_assistant_with(project.path(), &options).is_ok());
 }
+
+#[test]
+fn a_read_waits_for_a_program_that_has_the_file_for_itself() {
+    let project = Project::new();
+    let store = project.open_waiting(FOREVER);
+    begin(&store);
+    let writer = project.foreign();
+    writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let early = store.call_within(ListConversations::all(), Duration::from_millis(100));
+    assert_eq!(early.unwrap_err().code(), "deadline_passed", "it was not refused before");
+    let waiting = store.submit(ListConversations::all()).unwrap();
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(waiting.wait().unwrap().conversations.len(), 1);
+}
