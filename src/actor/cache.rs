@@ -220,19 +220,20 @@ impl<K: Eq + Hash, V> Drop for Resident<K, V> {
 }
 
 #[cfg(all(test, not(any(autoforge_loom, autoforge_shuttle))))]
+#[expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::sync::mpsc;
 
     use super::*;
+    use crate::sync::{Lane, Patience, Received, Sender, mailbox};
 
     /// Holds its own slot, as the thread of an engine does.
     #[derive(Default)]
     struct Plain {
         held: Mutex<Option<Resident<u8, Plain>>>,
         /// Who lets go of the slot after it was closed; it does so itself where there is nobody.
-        thread: Option<mpsc::Sender<Resident<u8, Plain>>>,
+        thread: Option<Sender<Resident<u8, Plain>>>,
         is_over: AtomicBool,
         closings: AtomicUsize,
     }
@@ -256,17 +257,14 @@ mod tests {
             self.closings.fetch_add(1, Ordering::SeqCst);
             let held = self.let_go();
             if let (Some(thread), Some(held)) = (&self.thread, held) {
-                thread.send(held).unwrap();
+                thread.send(Lane::Write, held).unwrap();
             }
         }
     }
 
     type Plains = Arc<Cache<u8, Plain>>;
 
-    fn open_by(
-        cache: &Plains,
-        thread: Option<mpsc::Sender<Resident<u8, Plain>>>,
-    ) -> Handle<u8, Plain> {
+    fn open_by(cache: &Plains, thread: Option<Sender<Resident<u8, Plain>>>) -> Handle<u8, Plain> {
         let open = |resident| {
             let held = Mutex::new(Some(resident));
             Ok(Plain { held, thread, ..Plain::default() })
@@ -329,12 +327,16 @@ mod tests {
     #[test]
     fn disposing_returns_after_the_resident_has_let_go() {
         let cache = Arc::new(Cache::new());
-        let (thread, closed) = mpsc::channel();
+        let (thread, closed) = mailbox(1);
         let handle = open_by(&cache, Some(thread));
         let (cache, over) = (&cache, &AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                let held: Resident<u8, Plain> = closed.recv().unwrap();
+                let held = loop {
+                    if let Received::Write(held) = closed.recv(true, Patience::Idle) {
+                        break held;
+                    }
+                };
                 over.store(true, Ordering::SeqCst);
                 drop(held);
             });

@@ -337,8 +337,7 @@ mod tests {
     fn a_wait_ends_at_its_limit_or_its_callers() {
         let wait = |allowed| {
             let wait = wait(allowed);
-            let after = move |waited| wait.expired(wait.submitted + waited);
-            after
+            move |waited| wait.expired(wait.submitted + waited)
         };
         let limit = [SECOND, 2 * SECOND].map(wait(None));
         assert_eq!(limit, [None, Some(Expiry::LockWait)]);

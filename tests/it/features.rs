@@ -354,6 +354,14 @@ fn values_of_odd_types_in_a_row_are_read_and_not_a_crash() {
     assert_eq!(odd.human_input_request, Some("[1".into()));
     assert_eq!(odd.human_input_response, None);
     assert_eq!(store.call(GetStats).unwrap().total, 1);
+    // SQLite makes no number of a text with this space; and what has no end is no place in a row.
+    for (value, priority) in
+        [("char(160) || '7'", 7), ("7.9", 7), ("1e30", i64::MAX), ("9e999", 999)]
+    {
+        let change = format!("UPDATE features SET priority = {value}");
+        project.foreign().execute_batch(&change).unwrap();
+        assert_eq!(feature(&store, 1).priority, priority, "{value}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use autoforge_store::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Project, create, feature, holds_lock, ids, names};
+use crate::support::{Project, create, feature, holds_lock, ids, names, text};
 
 fn with_list(list: &str) -> (Project, PathBuf) {
     let project = Project::new();
@@ -76,6 +76,14 @@ fn an_export_comes_back_as_it_was() {
     let json: Vec<Value> = exported.iter().map(Feature::to_json).collect();
     let (other, _) = with_list(&Value::Array(json).to_string());
     assert_eq!(other.open().call(ListFeatures).unwrap(), exported);
+}
+
+#[test]
+fn dependencies_are_stored_in_the_order_of_their_ids_whatever_theirs_in_the_list_is() {
+    let (project, _) = with_list(r#"[{}, {}, {"dependencies": [2, 1]}]"#);
+    assert_eq!(project.open().call(GetStats).unwrap().total, 3);
+    let stored = text(&project.foreign(), "SELECT dependencies FROM features WHERE id = 3");
+    assert_eq!(serde_json::from_str::<Value>(&stored).unwrap(), json!([1, 2]));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "a backup is read while nobody has it open")]
 
 use autoforge_store::{
-    ClearInProgress, GetStats, JournalMode, MarkInProgress, SkipFeature, StorageError, Store,
+    ClearInProgress, Features, GetStats, JournalMode, MarkInProgress, OpenOptions, SkipFeature,
+    StorageError, Store,
 };
 
 use crate::support::{
@@ -170,6 +171,20 @@ fn a_diagnosis_finds_nothing_in_a_sound_file() {
     store.checkpoint().unwrap();
     let bytes = project.database().metadata().unwrap().len();
     assert_eq!(store.diagnose().unwrap().bytes, bytes);
+}
+
+#[test]
+fn looking_at_a_file_from_outside_tells_how_it_is_kept() {
+    let (project, store) = Project::with_features(1);
+    store.close();
+    let examined = || {
+        let found =
+            Store::<Features>::examine(project.database(), &OpenOptions::default(), &GetStats);
+        found.unwrap().diagnosis
+    };
+    assert_eq!(examined().journal, JournalMode::Wal);
+    project.foreign().query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
+    assert_eq!((examined().journal, examined().log), (JournalMode::Rollback, None));
 }
 
 #[test]

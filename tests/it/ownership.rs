@@ -9,7 +9,7 @@ use autoforge_store::{
     ClearInProgress, Command, DeleteFeature, Error, EventKind, ExplainFeature, FeatureId,
     FeatureRefusal, FenceToken, GetAttempts, GetBudgets, GetClaims, GetLog, GetPolicy, GetReady,
     LeaseKeeper, MarkFailing, MarkInProgress, MarkPassing, Policy, ProcessIdentity, RecordFindings,
-    RecoverClaims, Refusal, RenewClaims, RetryFeature, SetPolicy, SkipFeature, Store,
+    RecoverClaims, Refusal, RenewClaims, RetryFeature, SetPolicy, SkipFeature, Store, dispose,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -346,6 +346,20 @@ fn a_keeper_renews_its_claims_and_knows_when_one_is_lost() {
     let late = store.call(keeper.under(one, MarkPassing { id: one }));
     assert_eq!(code(late), "stale_token", "the agent is told, though nobody holds the feature");
     store.call(keeper.under(two, MarkPassing { id: two })).unwrap();
+}
+
+#[test]
+fn a_keeper_that_is_dropped_leaves_its_store_and_keeps_no_claim_that_it_was_told_to_forget() {
+    let (project, store) = Project::with_features(1);
+    let keeper = LeaseKeeper::start(&store, Caller::new("agent", "s"), FOREVER).unwrap();
+    let id = FeatureId::from(1);
+    let token = store.call(keeper.sign(ClaimFeature { id })).unwrap().token.unwrap();
+    keeper.keep(id, token);
+    assert_eq!((keeper.token_of(id), keeper.tokens()), (Some(token), vec![(id, token)]));
+    keeper.forget(id);
+    assert_eq!((keeper.token_of(id), keeper.tokens()), (None, vec![]));
+    drop((keeper, store));
+    assert!(dispose(project.database()).unwrap().is_none(), "its thread still has the store");
 }
 
 #[test]
