@@ -257,7 +257,7 @@ mod tests {
             self.closings.fetch_add(1, Ordering::SeqCst);
             let held = self.let_go();
             if let (Some(thread), Some(held)) = (&self.thread, held) {
-                thread.send(Lane::Write, held).unwrap();
+                assert!(thread.send(Lane::Write, held).is_ok());
             }
         }
     }
