@@ -110,7 +110,7 @@ fn a_backup_is_one_sound_file_with_everything_committed() {
     assert_eq!(names.len(), 2, "the project's folder holds .autoforge and the copy alone");
     // The store goes on, and the copy opens as a store.
     store.call(create("later")).unwrap();
-    let restored = Store::<Features>::open_file(&to, &autoforge_store::OpenOptions::default());
+    let restored = Store::<Features>::open_file(&to, &OpenOptions::default());
     assert_eq!(restored.unwrap().call(GetStats).unwrap().total, 50);
 }
 

@@ -184,7 +184,7 @@ fn of_old_attempts_no_more_are_kept_than_the_policy_says_and_a_few() {
     }
     let mut kept: Vec<_> = attempts(&store, 1).iter().map(|attempt| attempt.token.get()).collect();
     kept.reverse();
-    assert!(kept.len() >= 10 && kept.ends_with(&Vec::from_iter(191..=200)), "{kept:?}");
+    assert!(kept.len() >= 10 && kept.ends_with(&(191..=200).collect::<Vec<_>>()), "{kept:?}");
 }
 
 #[test]
