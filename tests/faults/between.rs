@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use autoforge_store::Store;
 use autoforge_store::testing::Op;
-use faulty_vfs::{Disk, Image, Log, Replay, Step};
-use rusqlite::{Connection, Row};
+use faulty_vfs::{Call, Disk, Fault, Image, Log, Plan, Replay, Step};
+use rusqlite::{Connection, Row, ffi};
 
 use crate::features::{OnFeatures, create};
 use crate::is_thorough;
@@ -213,4 +213,18 @@ fn a_sync_that_does_not_happen_then_is_found_out() {
     println!("the same without the syncs: {examined} states, {} wrong", wrong.len());
     let lost = wrong.iter().filter(|complaint| complaint.contains("acknowledged")).count();
     assert!(lost > 100, "{lost}, {:?}", wrong.first());
+}
+
+#[test]
+fn where_the_sync_of_a_commit_fails_its_caller_is_told_that_nobody_knows_and_no_other_goes_on() {
+    let folder = folder();
+    let disk = Arc::new(Disk::below(folder.path()).unwrap());
+    let store = open::<OnFeatures>(folder.path()).unwrap();
+    let commit = |mark| together::<OnFeatures>(&disk, &store, &[create("x", 10)], mark).remove(0);
+    assert_eq!(commit(0), Answer::Done);
+    disk.plan(Plan::once(Call::Sync, 0, Fault::refused(ffi::SQLITE_IOERR_FSYNC)));
+    assert!(commit(1).is_unknown());
+    assert!(disk.has_fired());
+    // What is not on disk would be said to be by the next sync.
+    assert_eq!(commit(2).code(), "poisoned");
 }
