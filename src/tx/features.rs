@@ -1,6 +1,6 @@
 //! The statements on `features` that several commands share.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use rusqlite::{CachedStatement, Row, params};
 use serde_json::Value;
@@ -63,10 +63,10 @@ impl<A: Access> Tx<'_, A> {
     }
 
     /// All that scheduling and cycle checks look at.
-    pub(crate) fn dependency_graph(&self) -> rusqlite::Result<Arc<DependencyGraph>> {
+    pub(crate) fn dependency_graph(&self) -> rusqlite::Result<Rc<DependencyGraph>> {
         match self.index {
             Some(index) => index.look(self, Contents::graph),
-            None => self.dependency_graph_anew().map(Arc::new),
+            None => self.dependency_graph_anew().map(Rc::new),
         }
     }
 

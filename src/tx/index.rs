@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::{Access, Tx};
 use crate::types::{
@@ -125,7 +125,7 @@ impl SchedulingIndex {
 /// The rows as they were read.
 #[derive(Debug)]
 pub(super) struct Contents {
-    graph: Arc<DependencyGraph>,
+    graph: Rc<DependencyGraph>,
     /// Failed attempts that are written down, where there are any.
     failures: BTreeMap<FeatureId, u32>,
     /// The standing claims of owners. Leases may have been renewed since.
@@ -155,8 +155,8 @@ struct Seen {
 }
 
 impl Contents {
-    pub(super) fn graph(&self) -> Arc<DependencyGraph> {
-        Arc::clone(&self.graph)
+    pub(super) fn graph(&self) -> Rc<DependencyGraph> {
+        Rc::clone(&self.graph)
     }
 
     /// How many features are in progress by their flags, whatever has become of their claims.
@@ -179,7 +179,7 @@ impl Contents {
         let owned: BTreeMap<_, _> = claims.map(|claim| (claim.feature, claim)).collect();
         let (failures, attempts) = (tx.written_failures()?, tx.attempts_limit()?);
         let mut contents = Self {
-            graph: Arc::default(),
+            graph: Rc::default(),
             failures,
             owned,
             over: BTreeSet::new(),
@@ -196,7 +196,7 @@ impl Contents {
             contents.mark(&mut node, &mut flagged);
             node
         })?;
-        contents.graph = Arc::new(DependencyGraph::new(nodes));
+        contents.graph = Rc::new(DependencyGraph::new(nodes));
         contents.flagged = flagged;
         Ok(contents)
     }
@@ -289,12 +289,12 @@ impl Contents {
 
     fn read_stale<A: Access>(&mut self, tx: &Tx<'_, A>) -> rusqlite::Result<()> {
         for id in std::mem::take(&mut self.stale) {
-            match tx.standing_claim(id)?.filter(|claim| claim.owner.is_some()) {
-                Some(claim) => drop(self.owned.insert(id, claim)),
-                None => {
-                    self.owned.remove(&id);
-                    self.over.remove(&id);
-                }
+            let claim = tx.standing_claim(id)?.filter(|claim| claim.owner.is_some());
+            if let Some(claim) = claim {
+                self.owned.insert(id, claim);
+            } else {
+                self.owned.remove(&id);
+                self.over.remove(&id);
             }
             match tx.failures_of(id)? {
                 0 => drop(self.failures.remove(&id)),
@@ -307,7 +307,7 @@ impl Contents {
                 node
             });
             self.flagged = flagged;
-            let graph = Arc::make_mut(&mut self.graph);
+            let graph = Rc::make_mut(&mut self.graph);
             match node {
                 Some(node) if graph.node(id) == Some(&node) => {}
                 Some(node) => graph.set(node),

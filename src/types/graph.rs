@@ -13,8 +13,8 @@ mod batch;
 mod obstacle;
 mod ranking;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
 use super::{FeatureId, Status};
 pub use obstacle::{DependencyState, Obstacle, RootCauses};
@@ -89,7 +89,7 @@ pub struct DependencyGraph {
     /// The positions of [`DependencyGraph::blocked`].
     blocked: BTreeSet<usize>,
     /// Scores, and who is ready in their order. Empty after a change of the graph's shape.
-    ranking: OnceLock<Ranking>,
+    ranking: OnceCell<Ranking>,
 }
 
 #[derive(Debug, Clone)]
@@ -195,7 +195,8 @@ impl DependencyGraph {
             self.counts.take(&slot.node);
         }
         self.counts.add(&new);
-        let (passed, passes) = (was_there && slot.node.passes, new.passes);
+        let was_met = was_there && slot.node.passes;
+        let is_met = new.passes;
         if was_there && slot.node.dependencies == new.dependencies {
             if slot.node.priority != new.priority {
                 self.ranking.take();
@@ -210,7 +211,7 @@ impl DependencyGraph {
             self.link(at);
         }
         self.judge(at);
-        if passed != passes {
+        if was_met != is_met {
             self.judge_dependents(at);
         }
     }
