@@ -108,7 +108,9 @@ impl Project {
             }
             Step::DropTrigger(name, then) => {
                 self.foreign.execute_batch(&format!("DROP TRIGGER IF EXISTS {name}")).unwrap();
-                then.iter().for_each(|one| self.execute(one));
+                for one in then {
+                    self.execute(one);
+                }
             }
             Step::Attempts(limit) => {
                 let sql = "INSERT OR REPLACE INTO autoforge_store VALUES ('attempts', ?1)";
@@ -133,7 +135,9 @@ impl Project {
             Step::PutBack(then) => {
                 if let Some(copy) = &self.copy {
                     transfer(copy, &mut self.foreign);
-                    then.iter().for_each(|one| self.execute(one));
+                    for one in then {
+                        self.execute(one);
+                    }
                 }
             }
         }
