@@ -4,8 +4,9 @@
 use std::task::{Context, Waker};
 
 use autoforge_store::{
-    ClaimFeature, ClearInProgress, Command, Error, Failure, FeatureRefusal, Features, GetFeature,
-    GetStats, MarkPassing, Read, SkipFeature, StorageError, Store, Tx, Write,
+    ClaimFeature, ClaimNext, ClaimedNext, ClearInProgress, Command, Error, Failure, FeatureRefusal,
+    Features, GetFeature, GetReady, GetStats, MarkPassing, Read, SkipFeature, StorageError, Store,
+    Tx, Write,
 };
 
 use crate::support::{
@@ -112,6 +113,41 @@ fn a_panic_in_the_middle_undoes_its_own_writes_and_no_others() {
     after.wait().unwrap();
     assert_eq!(texts(&project.foreign(), "SELECT name FROM features"), ["before", "after"]);
     assert_eq!(commits_in_log(&project.log()) - commits, 1);
+}
+
+#[test]
+fn what_was_chosen_in_vain_is_neither_gone_nor_there_for_those_behind() {
+    type End = fn() -> Result<(), Failure<FeatureRefusal>>;
+    let ends: [End; 3] = [
+        || Err(refusal()),
+        || Err(rusqlite::Error::QueryReturnedNoRows.into()),
+        || panic!("on purpose"),
+    ];
+    for end in ends {
+        let (_project, store) = Project::with_features(1);
+        let in_vain = writes_then("in vain", end);
+        let chooses = Script(move |tx: &Tx<'_, Write>| {
+            MarkPassing { id: 1.into() }.run(tx)?;
+            let ended = in_vain.run(tx);
+            assert!(matches!(ClaimNext.run(tx), Ok(ClaimedNext::Feature(_))), "what it created");
+            ended
+        });
+        let ready = |store: &Store| {
+            let ready = store.call(GetReady { limit: 9 }).unwrap().features;
+            ready.into_iter().map(|feature| feature.id.get()).collect::<Vec<_>>()
+        };
+        assert_eq!(ready(&store), [1]);
+        let held = hold(&store);
+        let chosen = store.submit(chooses).unwrap();
+        let after = store.submit(ClaimNext).unwrap();
+        drop(held);
+        chosen.wait().unwrap_err();
+        let ClaimedNext::Feature(claimed) = after.wait().unwrap() else {
+            panic!("feature 1 is as it was")
+        };
+        assert_eq!(claimed.feature.id.get(), 1);
+        assert_eq!(ready(&store), [0; 0]);
+    }
 }
 
 #[test]

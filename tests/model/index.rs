@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use autoforge_store::testing::{Call, Foreign, Op, World, call, foreign, op};
 use autoforge_store::{
-    Command, Features, GetBlocked, GetGraph, GetReady, GetSnapshot, GetStats, OpenOptions, Read,
-    Store,
+    Command, CreateFeatures, DeleteFeature, Features, GetBlocked, GetGraph, GetReady, GetSnapshot,
+    GetStats, NewFeature, OpenOptions, PlannedFeature, Read, Store, Undo, UndoTarget,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -149,6 +149,21 @@ impl Project {
         drop(self.foreign.execute(&sql, rusqlite::params_from_iter(params)));
     }
 
+    /// All that is answered from memory.
+    fn compare(&self) {
+        self.is_as_the_rows_say(&GetReady { limit: 3 });
+        self.is_as_the_rows_say(&GetReady { limit: usize::MAX });
+        self.is_as_the_rows_say(&GetBlocked { limit: usize::MAX });
+        self.is_as_the_rows_say(&GetStats);
+        self.is_as_the_rows_say(&GetGraph);
+        self.is_as_the_rows_say(&GetSnapshot);
+    }
+
+    fn ready(&self) -> Vec<i64> {
+        let ready = self.store.call(GetReady { limit: usize::MAX }).unwrap();
+        ready.features.iter().map(|feature| feature.id.get()).collect()
+    }
+
     fn is_as_the_rows_say<C>(&self, command: &C)
     where
         C: Command<Database = Features, Access = Read, Rejection = Infallible> + Clone,
@@ -174,12 +189,54 @@ proptest! {
         let mut project = Project::new(folder.path());
         for step in &steps {
             project.carry_out(step);
-            project.is_as_the_rows_say(&GetReady { limit: 3 });
-            project.is_as_the_rows_say(&GetReady { limit: usize::MAX });
-            project.is_as_the_rows_say(&GetBlocked { limit: usize::MAX });
-            project.is_as_the_rows_say(&GetStats);
-            project.is_as_the_rows_say(&GetGraph);
-            project.is_as_the_rows_say(&GetSnapshot);
+            project.compare();
         }
     }
+}
+
+/// With three features that nothing keeps from being ready, and somebody has asked for them.
+fn three_ready() -> (tempfile::TempDir, Project) {
+    let folder = tempfile::tempdir().unwrap();
+    let project = Project::new(folder.path());
+    project.store.call(CreateFeatures::new(plan_of(3))).unwrap();
+    assert_eq!(project.ready(), [1, 2, 3]);
+    (folder, project)
+}
+
+fn plan_of(features: usize) -> Vec<PlannedFeature> {
+    let step = |n| {
+        let feature = NewFeature::new("Auth", format!("Step {n}"), "As usual.", ["Try"]).unwrap();
+        PlannedFeature { feature, depends_on: Vec::new() }
+    };
+    (0..features).map(step).collect()
+}
+
+#[test]
+fn what_the_history_cannot_tell_any_more_is_not_believed_from_it() {
+    let (_folder, project) = three_ready();
+    let sql = "DROP TRIGGER autoforge_feature_changed;
+         UPDATE features SET passes = 1 WHERE id = 1;
+         DELETE FROM features WHERE id = 3;";
+    project.foreign.execute_batch(sql).unwrap();
+    assert_eq!(project.ready(), [2]);
+    project.compare();
+}
+
+#[test]
+fn a_row_that_got_another_number_is_noticed_though_the_history_tells_of_the_new_one_alone() {
+    let (_folder, project) = three_ready();
+    let sql = "UPDATE features SET id = 9, priority = 9 WHERE id = 1";
+    project.foreign.execute(sql, []).unwrap();
+    assert_eq!(project.ready(), [2, 3, 9]);
+    project.compare();
+}
+
+#[test]
+fn what_comes_back_is_ready_again() {
+    let (_folder, project) = three_ready();
+    project.store.call(DeleteFeature { id: 2.into(), force: false }).unwrap();
+    assert_eq!(project.ready(), [1, 3]);
+    project.store.call(Undo { target: UndoTarget::Last(2.into()) }).unwrap();
+    assert_eq!(project.ready(), [1, 2, 3]);
+    project.compare();
 }
