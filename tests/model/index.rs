@@ -3,12 +3,14 @@
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use autoforge_store::testing::{Call, Foreign, Op, World, call, foreign, op};
 use autoforge_store::{
-    Command, CreateFeatures, DeleteFeature, Features, GetBlocked, GetGraph, GetReady, GetSnapshot,
-    GetStats, NewFeature, OpenOptions, PlannedFeature, Read, Store, Undo, UndoTarget,
+    Caller, Circumstances, ClaimFeature, Command, CreateFeatures, DeleteFeature, Features,
+    GetBlocked, GetGraph, GetReady, GetSnapshot, GetStats, Moment, NewFeature, OpenOptions,
+    PlannedFeature, Read, RenewClaims, RetryFeature, Store, Timestamp, Undo, UndoTarget,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -239,4 +241,35 @@ fn what_comes_back_is_ready_again() {
     project.store.call(Undo { target: UndoTarget::Last(2.into()) }).unwrap();
     assert_eq!(project.ready(), [1, 2, 3]);
     project.compare();
+}
+
+#[test]
+fn a_feature_that_may_be_tried_again_is_ready_again() {
+    let (_folder, project) = three_ready();
+    let sql = "INSERT INTO autoforge_budgets (feature_id, failures) VALUES (1, 3)";
+    project.foreign.execute(sql, []).unwrap();
+    assert_eq!(project.ready(), [2, 3]);
+    project.store.call(RetryFeature { id: 1.into() }).unwrap();
+    assert_eq!(project.ready(), [1, 2, 3]);
+    project.compare();
+}
+
+#[test]
+fn a_lease_that_was_renewed_is_not_over_when_the_first_one_would_have_been() {
+    let (_folder, project) = three_ready();
+    let at = |seconds: i64| {
+        let wall = Timestamp::from_microseconds(1_800_000_000_000_000 + seconds * 1_000_000);
+        Circumstances::told(Moment { wall: wall.unwrap(), uptime: None }, [])
+    };
+    let ready = |seconds: i64| {
+        let ready = GetReady { limit: 9 }.because("").in_circumstances(at(seconds));
+        project.store.call(ready).unwrap().total
+    };
+    let me = Arc::new(Caller { agent: "me".into(), session: "now".into(), process: None });
+    let claim = ClaimFeature { id: 1.into() }.by(&me).owning(Some(Duration::from_secs(60)));
+    let token = project.store.call(claim.in_circumstances(at(0))).unwrap().token.unwrap();
+    assert_eq!((ready(59), ready(61), ready(59)), (2, 3, 2));
+    let renewal = RenewClaims { tokens: vec![token] }.because("").in_circumstances(at(50));
+    assert_eq!(project.store.call(renewal).unwrap().held, [token]);
+    assert_eq!((ready(61), ready(109), ready(111)), (2, 2, 3));
 }
