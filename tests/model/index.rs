@@ -266,7 +266,7 @@ fn a_lease_that_was_renewed_is_not_over_when_the_first_one_would_have_been() {
         project.store.call(ready).unwrap().total
     };
     let me = Arc::new(Caller { agent: "me".into(), session: "now".into(), process: None });
-    let claim = ClaimFeature { id: 1.into() }.by(&me).owning(Some(Duration::from_secs(60)));
+    let claim = ClaimFeature { id: 1.into() }.by(&me).owning(Some(Duration::from_mins(1)));
     let token = project.store.call(claim.in_circumstances(at(0))).unwrap().token.unwrap();
     assert_eq!((ready(59), ready(61), ready(59)), (2, 3, 2));
     let renewal = RenewClaims { tokens: vec![token] }.because("").in_circumstances(at(50));
