@@ -76,7 +76,7 @@ pub struct GraphNode {
 /// assert!(!graph.closes_cycle(three, two));
 ///
 /// graph.set(GraphNode { passes: true, ..node(1, &[]) });
-/// assert_eq!(graph.ready(), [two, three]);
+/// assert_eq!(graph.ready(), [three, two], "2 is farther from what waits for nothing");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct DependencyGraph {
