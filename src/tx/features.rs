@@ -27,6 +27,16 @@ macro_rules! select_features {
     };
 }
 
+macro_rules! select_nodes {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, priority, passes, in_progress, needs_human_input, dependencies \
+             FROM features ",
+            $rest
+        )
+    };
+}
+
 impl<A: Access> Tx<'_, A> {
     pub(crate) fn feature(&self, id: FeatureId) -> rusqlite::Result<Option<Feature>> {
         self.first(select_features!("WHERE id = ?1"), [id.get()], feature)
@@ -94,21 +104,11 @@ impl<A: Access> Tx<'_, A> {
         &self,
         mut mark: impl FnMut(GraphNode) -> GraphNode,
     ) -> rusqlite::Result<Vec<GraphNode>> {
-        self.all(
-            "SELECT id, priority, passes, in_progress, needs_human_input, dependencies
-             FROM features ORDER BY id",
-            [],
-            |row| graph_node(row).map(&mut mark),
-        )
+        self.all(select_nodes!("ORDER BY id"), [], |row| graph_node(row).map(&mut mark))
     }
 
     pub(super) fn graph_node(&self, id: FeatureId) -> rusqlite::Result<Option<GraphNode>> {
-        self.first(
-            "SELECT id, priority, passes, in_progress, needs_human_input, dependencies
-             FROM features WHERE id = ?1",
-            [id.get()],
-            graph_node,
-        )
+        self.first(select_nodes!("WHERE id = ?1"), [id.get()], graph_node)
     }
 
     /// How many features there are, pass, are in progress and wait for a human, by their flags.

@@ -56,6 +56,9 @@ pub struct GraphNode {
 
 /// The features of a project and the edges between them.
 ///
+/// It computes the order of what is ready when it is first asked for it, and keeps it; so it can be sent
+/// to another thread, but not be shared between threads.
+///
 /// ```
 /// use autoforge_store::{DependencyGraph, FeatureId, GraphNode, Status};
 /// let node = |id: i64, dependencies: &[i64]| GraphNode {
@@ -356,13 +359,17 @@ impl DependencyGraph {
         Some(at)
     }
 
+    fn named_by_mut(&mut self, id: FeatureId) -> &mut Vec<usize> {
+        match slot_of(&self.slots, id).and_then(|at| self.slots.get_mut(at)) {
+            Some(slot) => &mut slot.named_by,
+            None => self.named.entry(id).or_default(),
+        }
+    }
+
     /// Notes at each id that a feature names that it does.
     fn link(&mut self, at: usize) {
         for id in self.names(at) {
-            let named_by = match slot_of(&self.slots, id).and_then(|to| self.slots.get_mut(to)) {
-                Some(slot) => &mut slot.named_by,
-                None => self.named.entry(id).or_default(),
-            };
+            let named_by = self.named_by_mut(id);
             if let Err(place) = named_by.binary_search(&at) {
                 named_by.insert(place, at);
             }
@@ -371,10 +378,7 @@ impl DependencyGraph {
 
     fn unlink(&mut self, at: usize) {
         for id in self.names(at) {
-            let named_by = match slot_of(&self.slots, id).and_then(|to| self.slots.get_mut(to)) {
-                Some(slot) => &mut slot.named_by,
-                None => self.named.entry(id).or_default(),
-            };
+            let named_by = self.named_by_mut(id);
             if let Ok(place) = named_by.binary_search(&at) {
                 named_by.remove(place);
             }
