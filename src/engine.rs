@@ -4,7 +4,10 @@
 //! from their front, runs each job in a savepoint of one transaction, commits, and only then
 //! settles them.
 
+mod checkpoint_schedule;
 mod cut_short;
+#[cfg(test)]
+mod cut_short_tests;
 mod examine;
 mod exclusive;
 #[cfg(test)]
@@ -16,7 +19,11 @@ mod job;
 mod location;
 mod log_sync;
 mod maintenance;
+#[cfg(test)]
+mod maintenance_tests;
 mod open;
+#[cfg(test)]
+mod scripted;
 
 use std::cell::Cell;
 use std::fmt;
@@ -36,6 +43,8 @@ pub(crate) use location::{FileIdentity, Location};
 pub use maintenance::{BackupReport, CheckpointReport, CloseReport, Diagnosis, JournalMode};
 pub use open::OpenOptions;
 pub(crate) use open::{Absent, Opened};
+
+use checkpoint_schedule::CheckpointSchedule;
 
 use crate::error::StorageError;
 use crate::tx::{Circumstances, SchedulingIndex};
@@ -71,8 +80,8 @@ pub(crate) struct Engine {
     fault: Option<StorageError>,
     observer: Box<dyn Observer>,
     index: SchedulingIndex,
-    /// The log is copied back into the file when it holds so many frames.
-    checkpoint_at: u32,
+    /// When the log is copied back into the file.
+    checkpoints: CheckpointSchedule,
     /// SQLite's counter of foreign commits, as last seen.
     data_version: i64,
     /// Other programs have committed since the log was last looked at.

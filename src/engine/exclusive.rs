@@ -346,6 +346,9 @@ fn lock_others_out(connection: &Connection) -> rusqlite::Result<Option<JournalMo
 
 #[cfg(test)]
 mod tests {
+    use faulty_vfs::{Call, Disk, Fault, Plan};
+    use rusqlite::ffi;
+
     use super::*;
 
     const ANY: Expected = Expected::Tables(&[]);
@@ -387,5 +390,52 @@ mod tests {
         fs::create_dir(dir.path().join("old.db-shm")).unwrap();
         assert!(matches!(taken.remove(), Err(StorageError::Io { .. })));
         assert!(old.exists());
+    }
+
+    thread_local! {
+        /// What is given the name of what.
+        static RENAMED: std::cell::RefCell<Option<(PathBuf, PathBuf)>> =
+            const { std::cell::RefCell::new(None) };
+    }
+
+    #[test]
+    fn another_file_that_has_got_the_name_meanwhile_is_not_taken() {
+        let dir = databases(&["old.db", "other.db"]);
+        let old = dir.path().join("old.db");
+        let other = dir.path().join("other.db");
+        let user = Connection::open(&old).unwrap();
+        user.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        RENAMED.set(Some((other, old.clone())));
+        let taken = Exclusive::take(&old, ANY, &OpenOptions::default(), |_| {
+            if let Some((from, to)) = RENAMED.take() {
+                fs::rename(from, to).unwrap();
+            }
+        });
+        let moved =
+            |error: &OpenError| matches!(error, OpenError::Storage(StorageError::Moved { .. }));
+        assert!(matches!(&taken, Err(NotExclusive::Open(error)) if moved(error)), "{taken:?}");
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_not_taken_for_somebody_who_has_the_file() {
+        let dir = databases(&[]);
+        let disk = Disk::below(dir.path()).unwrap();
+        let path = dir.path().join("file.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE one (id INTEGER)").unwrap();
+        let options = OpenOptions { lock_wait: Duration::ZERO, ..OpenOptions::default() };
+        let mut failed = 0;
+        for lock in 0.. {
+            disk.plan(Plan::once(Call::Lock, lock, Fault::refused(ffi::SQLITE_IOERR_LOCK)));
+            let taken = Exclusive::take(&path, ANY, &options, |_| {});
+            if !disk.has_fired() {
+                taken.unwrap();
+                break;
+            }
+            let io =
+                |error: &OpenError| matches!(error, OpenError::Storage(StorageError::Io { .. }));
+            assert!(matches!(&taken, Err(NotExclusive::Open(error)) if io(error)), "{taken:?}");
+            failed += 1;
+        }
+        assert!(failed > 1);
     }
 }

@@ -1,120 +1,12 @@
 //! What a group tells its callers when SQLite fails under it. The faults are made inside the
 //! connection, where no test from outside can reach.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::job::{Attempt, Expiry, Job, Kind, Queue, Verdict};
-use super::{Absent, Engine, JournalMode, Location, Observer, OpenOptions};
-use crate::database::{Assistant, Database, Features, Schema};
-use crate::error::{LockHolder, StorageError};
-use crate::sync::Mutex;
-use crate::tx::{Transaction, Tx, Write};
-
-type Answers = Arc<Mutex<Vec<(&'static str, Result<(), StorageError>)>>>;
-
-/// Runs a statement, and keeps or discards what it did.
-struct Scripted {
-    name: &'static str,
-    sql: &'static str,
-    verdict: Verdict,
-    answers: Answers,
-}
-
-const CREATE: &str = "INSERT INTO features (priority, category, name, description, steps, passes,
-        in_progress, needs_human_input)
-    VALUES (1, 'c', 'n', 'd', '[]', 0, 0, 0)";
-
-impl Job for Scripted {
-    fn kind(&self) -> Kind {
-        Kind::Write
-    }
-
-    fn expired(&self, _: Instant) -> Option<Expiry> {
-        None
-    }
-
-    fn start(&mut self) -> bool {
-        true
-    }
-
-    fn run(&mut self, transaction: Transaction<'_>) -> Verdict {
-        Tx::<Write>::new(transaction).define(self.sql).unwrap();
-        self.verdict
-    }
-
-    fn maintain(&mut self, _: &mut Engine) {}
-
-    fn panicked(&mut self, _: String) {}
-
-    fn settle(self: Box<Self>, group: Result<(), StorageError>) {
-        self.answers.lock().push((self.name, group));
-    }
-
-    fn expire(self: Box<Self>, _: Expiry, _: Option<LockHolder>) {}
-}
-
-/// Notes in which order it and the callers are told.
-#[derive(Debug)]
-struct Owner(Answers);
-
-impl Observer for Owner {
-    fn failed(&mut self) {
-        self.0.lock().push(("the owner", Ok(())));
-    }
-
-    fn committed(&mut self) {}
-
-    fn is_watched(&self) -> bool {
-        false
-    }
-}
-
-struct Bench {
-    engine: Engine,
-    answers: Answers,
-    _dir: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self::of(Features::SCHEMA)
-    }
-
-    fn of(schema: Schema) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let location = Location::resolve(&dir.path().join("file.db")).unwrap();
-        let options = OpenOptions::default();
-        let answers = Answers::default();
-        let told = Box::new(Owner(Arc::clone(&answers)));
-        let (engine, _) =
-            Engine::open(location, Absent::Create, schema, &options, |_| {}, told).unwrap();
-        Self { engine, answers, _dir: dir }
-    }
-
-    fn run(&mut self, jobs: &[(&'static str, &'static str, Verdict)]) {
-        let mut queue = Queue::new();
-        for &(name, sql, verdict) in jobs {
-            let answers = Arc::clone(&self.answers);
-            queue.push_back(Box::new(Scripted { name, sql, verdict, answers }));
-        }
-        assert_eq!(self.engine.write(&mut queue, 100), Attempt::Done);
-        assert!(queue.is_empty());
-    }
-
-    fn answers(&self) -> Vec<(&'static str, &'static str)> {
-        let code = |answer: &Result<(), StorageError>| match answer {
-            Ok(()) => "ok",
-            Err(fault) => fault.code(),
-        };
-        self.answers.lock().drain(..).map(|(name, answer)| (name, code(&answer))).collect()
-    }
-
-    fn features(&self) -> i64 {
-        let sql = "SELECT count(*) FROM features";
-        self.engine.connection.query_row(sql, [], |row| row.get(0)).unwrap()
-    }
-}
+use super::JournalMode;
+use super::job::Verdict;
+use super::scripted::{Bench, CREATE};
+use crate::database::{Assistant, Database, Features};
 
 #[test]
 fn a_failed_commit_is_unknown_to_those_who_wrote_and_poisons_the_engine() {
@@ -215,4 +107,17 @@ fn without_a_log_the_commits_of_other_programs_are_noticed_too() {
     other.execute_batch("CREATE TABLE theirs (a)").unwrap();
     bench.engine.idle();
     assert_ne!(bench.engine.data_version, before);
+}
+
+#[test]
+fn a_commit_that_a_constraint_refuses_leaves_no_transaction_open() {
+    let mut bench = Bench::new();
+    bench.change(
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY);
+         CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
+    );
+    bench.engine.connection.pragma_update(None, "foreign_keys", true).unwrap();
+    bench.run(&[("orphan", "INSERT INTO children VALUES (1)", Verdict::Keep)]);
+    assert_eq!(bench.answers(), [("the owner", "ok"), ("orphan", "outcome_unknown")]);
+    assert!(bench.engine.connection.is_autocommit());
 }

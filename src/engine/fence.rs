@@ -94,3 +94,16 @@ fn in_transaction(
     }
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_that_cannot_be_raised_leaves_no_transaction_open() {
+        let file = Connection::open_in_memory().unwrap();
+        file.execute_batch(&format!("CREATE VIEW {NAME} AS SELECT 1")).unwrap();
+        raise(&file, "new.db").unwrap_err();
+        assert!(file.is_autocommit());
+    }
+}

@@ -370,7 +370,7 @@ impl Engine {
     /// file, would begin.
     fn checkpoint_early(&mut self) {
         let frames = LOG_FRAMES.get();
-        if self.journal == JournalMode::Wal && self.is_long(frames) {
+        if self.journal == JournalMode::Wal && self.checkpoints.is_due(frames) {
             self.copy_log_back(frames);
         }
     }

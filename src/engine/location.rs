@@ -331,4 +331,20 @@ mod tests {
         let error = Location::resolve(dir.path()).unwrap_err();
         assert!(matches!(error, OpenError::NotAFile { found: "a folder", .. }), "{error}");
     }
+
+    #[test]
+    fn a_bare_name_is_one_in_the_folder_of_the_process() {
+        let name = Path::new("no-such-file.db");
+        let folder = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(**Location::resolve(name).unwrap().path(), *folder.join(name));
+    }
+
+    #[test]
+    fn a_path_that_does_not_resolve_is_told_with_what_the_system_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("in circles.db");
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+        let error = Location::resolve(&link).unwrap_err();
+        assert!(matches!(error, OpenError::System { action: "resolving", .. }), "{error}");
+    }
 }

@@ -7,18 +7,11 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::checkpoint_schedule::CheckpointSchedule;
 use super::{Engine, LOG_FRAMES};
 use crate::crash::crash_point;
 use crate::error::{StorageError, is_busy};
 
-/// Frames in the log at which it is copied back.
-pub(super) const CHECKPOINT_FRAMES: u32 = 250;
-/// After a checkpoint that could not copy everything, at least so many more frames are waited for, and more
-/// for a longer log: where a reader stands in the way, trying after every commit would cost much and bring
-/// nothing.
-const RETRY_FRAMES: u32 = 100;
-/// Frames from which on the log is also cut, since a reader has kept it from being used anew.
-const TRUNCATE_FRAMES: u32 = 1_000;
 /// For how long a checkpoint beside writers waits for the moment at which none of them is in a
 /// transaction. Reads wait for as long, so it is short.
 const STAND_BY: Duration = Duration::from_millis(5);
@@ -112,20 +105,15 @@ impl Engine {
             .map_err(|fault| self.storage_error(&fault))
     }
 
-    /// Copies the log back. It is begun anew once all of it is in the file, and whoever writes meanwhile
-    /// adds to it: so nobody can where somebody does.
+    /// Copies the log back, as far as nobody is in the way.
     pub(super) fn copy_log_back(&mut self, frames: u32) {
         self.notice_foreign_commits();
         let beside_writers = self.neighbours_write || self.log_may_have_grown;
-        let mode = match frames {
-            TRUNCATE_FRAMES.. => Mode::Truncate,
-            _ if beside_writers => Mode::Full,
-            _ => Mode::Passive,
-        };
         if beside_writers {
             // Without it the checkpoint copies what it can.
             drop(self.connection.busy_timeout(STAND_BY));
         }
+        let mode = CheckpointSchedule::mode(frames, beside_writers);
         // A checkpoint that cannot be done now is done later; nothing depends on it.
         let complete = match checkpoint(&self.connection, mode) {
             Ok(report) => report.complete,
@@ -136,17 +124,7 @@ impl Engine {
         };
         // Nothing inside SQLite waits otherwise.
         drop(self.connection.busy_timeout(Duration::ZERO));
-        let later = frames + RETRY_FRAMES.max(frames / 4);
-        self.checkpoint_at = if complete { CHECKPOINT_FRAMES } else { later };
-    }
-
-    /// Whether a log of so many frames is to be copied back.
-    pub(super) fn is_long(&mut self, frames: u32) -> bool {
-        // It was begun anew since the last attempt.
-        if frames + RETRY_FRAMES.max(frames / 4) < self.checkpoint_at {
-            self.checkpoint_at = CHECKPOINT_FRAMES;
-        }
-        frames >= self.checkpoint_at
+        self.checkpoints.tried(frames, complete);
     }
 
     /// While another program writes, its log is not left to itself for longer than a round, however
@@ -170,7 +148,7 @@ impl Engine {
         }
         if let Ok(report) = checkpoint(&self.connection, Mode::Noop)
             && report.copied_frames < report.log_frames
-            && self.is_long(report.log_frames)
+            && self.checkpoints.is_due(report.log_frames)
         {
             self.copy_log_back(report.log_frames);
         }
@@ -201,7 +179,8 @@ impl Engine {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+/// How thoroughly a log is copied back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// Looks only.
     Noop,

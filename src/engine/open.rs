@@ -14,8 +14,8 @@ use rusqlite::hooks::Wal;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint_schedule::CheckpointSchedule;
 use super::location::{FileIdentity, SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
-use super::maintenance::CHECKPOINT_FRAMES;
 use super::{
     Engine, Expected, JournalMode, LOG_FRAMES, Location, Observer, data_version, fence, holder,
 };
@@ -116,7 +116,7 @@ impl Engine {
             lock_wait: options.lock_wait,
             fault: None,
             observer,
-            checkpoint_at: CHECKPOINT_FRAMES,
+            checkpoints: CheckpointSchedule::default(),
             data_version,
             log_may_have_grown: true,
             index: SchedulingIndex::default(),

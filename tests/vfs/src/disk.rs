@@ -1,5 +1,6 @@
 //! A watched folder: what is to fail, how much fits, what happened.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::fmt;
@@ -88,20 +89,27 @@ pub struct Plan {
     call: Call,
     nth: usize,
     fault: Fault,
-    lasting: bool,
+    /// How the calls after it fail, if they do.
+    later: Option<Fault>,
 }
 
 impl Plan {
     /// The `nth` call of its kind from now on fails, counted from 0, and no other.
     #[must_use]
     pub fn once(call: Call, nth: usize, fault: Fault) -> Self {
-        Self { call, nth, fault, lasting: false }
+        Self { call, nth, fault, later: None }
     }
 
     /// The `nth` call of its kind from now on fails, and all of its kind after it.
     #[must_use]
     pub fn from(call: Call, nth: usize, fault: Fault) -> Self {
-        Self { call, nth, fault, lasting: true }
+        Self::once(call, nth, fault).then(fault)
+    }
+
+    /// All calls of the kind after it fail in this way.
+    #[must_use]
+    pub fn then(self, later: Fault) -> Self {
+        Self { later: Some(later), ..self }
     }
 }
 
@@ -246,9 +254,13 @@ impl Watched {
         let at = *count;
         *count += 1;
         let plan = state.plan.filter(|plan| plan.call == call)?;
-        let fails = at == plan.nth || (plan.lasting && at > plan.nth);
-        state.fired |= fails;
-        fails.then_some(plan.fault)
+        let fault = match at.cmp(&plan.nth) {
+            Ordering::Less => None,
+            Ordering::Equal => Some(plan.fault),
+            Ordering::Greater => plan.later,
+        };
+        state.fired |= fault.is_some();
+        fault
     }
 
     /// A file is about to be synced. The lock is let go meanwhile, and whoever syncs then is not
