@@ -125,6 +125,10 @@ impl Engine {
         // Nothing inside SQLite waits otherwise.
         drop(self.connection.busy_timeout(Duration::ZERO));
         self.checkpoints.tried(frames, complete);
+        if complete {
+            // Until the next commit tells, so that groups that change nothing do not try again.
+            LOG_FRAMES.set(0);
+        }
     }
 
     /// While another program writes, its log is not left to itself for longer than a round, however
@@ -208,9 +212,6 @@ pub(super) fn checkpoint(
     })?;
     // SQLite answers -1 where there is no log yet.
     let frames = |count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX);
-    if matches!(mode, Mode::Truncate) && busy == 0 {
-        LOG_FRAMES.set(0);
-    }
     Ok(CheckpointReport {
         log_frames: frames(log),
         copied_frames: frames(copied),
