@@ -44,16 +44,16 @@ struct Inner<T> {
 }
 
 impl<T> Slot<T> {
-    /// Ends the request and wakes its caller. The waker runs after the lock is let go: it may do
+    /// Ends the request and wakes its caller, who then finds the lock let go. The waker may do
     /// anything, dropping the caller's end included.
     fn finish(&self, end: impl FnOnce(&State<T>) -> Option<State<T>>) {
         let waker = {
             let mut inner = self.inner.lock();
             let Some(state) = end(&inner.state) else { return };
             inner.state = state;
-            self.changed.notify_all();
             inner.waker.take()
         };
+        self.changed.notify_all();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -98,7 +98,7 @@ pub(crate) fn slot<T>() -> (Asker<T>, Answerer<T>) {
         inner: Mutex::new(Inner { state: State::Queued, waker: None }),
         changed: Condvar::new(),
     });
-    (Asker(Arc::clone(&slot)), Answerer(slot))
+    (Asker(Arc::clone(&slot)), Answerer { slot, is_done: false })
 }
 
 /// The caller's end. Dropping it withdraws a request that has not started.
@@ -173,12 +173,16 @@ impl<T> Drop for Asker<T> {
 
 /// The actor's end. Dropping it without an answer tells the caller so.
 #[derive(Debug)]
-pub(crate) struct Answerer<T>(Arc<Slot<T>>);
+pub(crate) struct Answerer<T> {
+    slot: Arc<Slot<T>>,
+    /// The caller was answered, and may have the lock already.
+    is_done: bool,
+}
 
 impl<T> Answerer<T> {
     /// Begins the work; `false` where the caller has left and nothing must be done.
     pub(crate) fn start(&self) -> bool {
-        let mut inner = self.0.inner.lock();
+        let mut inner = self.slot.inner.lock();
         match inner.state {
             State::Queued => {
                 inner.state = State::Started;
@@ -190,12 +194,13 @@ impl<T> Answerer<T> {
 
     /// Whether the caller has left before anybody began.
     pub(crate) fn is_withdrawn(&self) -> bool {
-        matches!(self.0.inner.lock().state, State::Withdrawn)
+        matches!(self.slot.inner.lock().state, State::Withdrawn)
     }
 
     /// Answers, whether or not anybody still waits.
-    pub(crate) fn answer(self, answer: T) {
-        self.0.finish(|state| match state {
+    pub(crate) fn answer(mut self, answer: T) {
+        self.is_done = true;
+        self.slot.finish(|state| match state {
             State::Queued | State::Started => Some(State::Answered(answer)),
             _ => None,
         });
@@ -204,7 +209,10 @@ impl<T> Answerer<T> {
 
 impl<T> Drop for Answerer<T> {
     fn drop(&mut self) {
-        self.0.finish(|state| match state {
+        if self.is_done {
+            return;
+        }
+        self.slot.finish(|state| match state {
             State::Queued => Some(State::Lost { started: false }),
             State::Started => Some(State::Lost { started: true }),
             _ => None,
