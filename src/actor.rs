@@ -5,7 +5,8 @@
 //! - Whatever has queued while the last group ran is the next group. There is no timer that lingers.
 //! - Reads run at once, each group of them on one snapshot; they never wait for the write lock.
 //! - Writes wait in a line. When the storage says that somebody else holds the lock, the loop tries
-//!   again itself after a short pause, and goes on serving reads meanwhile.
+//!   again itself after a short pause, and goes on serving reads meanwhile. Where other processes come
+//!   first, a bell says when it is our turn.
 //! - The line is bounded. A full line leaves the writing lane of the mailbox alone, which makes
 //!   writers wait; readers do not notice.
 //! - When the last sender is gone, all that was accepted is still carried out; then it ends.
@@ -22,6 +23,7 @@ mod serve_tests;
 mod shuttle_tests;
 mod signal;
 mod thread;
+mod turnstile;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,6 +32,7 @@ pub(crate) use cache::{Cache, Handle, Resident, Resource};
 pub(crate) use reply::{Answerer, Asker, Outcome, slot};
 pub(crate) use signal::{CommitSignal, News};
 pub(crate) use thread::{Actor, OnFull};
+pub(crate) use turnstile::{Barrier, Turnstile};
 
 use crate::sync::{Lane, Patience, Received, Receiver, sleep};
 
@@ -44,7 +47,18 @@ pub(crate) enum Progress {
     /// The jobs it took from the queue are answered.
     Done,
     /// Somebody else is in the way; the queue is as it was.
-    Blocked,
+    Blocked(Turn),
+}
+
+/// When whoever is blocked tries again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nobody knows who comes next.
+    Unknown,
+    /// Others come before; the bell rings when it is our turn.
+    Behind,
+    /// It is ours as soon as whoever has the lock lets go of it.
+    Next,
 }
 
 /// What carries out the jobs. Every job taken from a queue is answered or dropped by its owner's
@@ -73,7 +87,9 @@ pub(crate) fn serve<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S) {
     while open || !queues.is_empty() {
         if open {
             open = match progress {
-                Progress::Blocked => queues.wait(mailbox, Patience::Retry(pause.next())),
+                Progress::Blocked(turn) => {
+                    queues.wait(mailbox, Patience::Retry(pause.before(turn)))
+                }
                 Progress::Done if queues.is_empty() => {
                     let watched = storage.is_watched();
                     queues.wait(mailbox, if watched { Patience::Watch } else { Patience::Idle })
@@ -81,7 +97,7 @@ pub(crate) fn serve<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S) {
                 Progress::Done => true,
             };
             queues.gather(mailbox);
-        } else if progress == Progress::Blocked {
+        } else if let Progress::Blocked(_) = progress {
             sleep(pause.next());
         }
         if open && queues.is_empty() {
@@ -134,13 +150,20 @@ impl<J> Queues<J> {
     /// Carries out one group of reads and one of writes; `Blocked` where anything has to wait.
     fn advance<S: Storage<J>>(&mut self, storage: &mut S) -> Progress {
         let mut progress = Progress::Done;
-        if !self.reads.is_empty() && storage.read(&mut self.reads, GROUP_MAX) == Progress::Blocked {
+        if !self.reads.is_empty()
+            && let blocked @ Progress::Blocked(_) = storage.read(&mut self.reads, GROUP_MAX)
+        {
             storage.expire(&mut self.reads);
-            progress = Progress::Blocked;
+            progress = blocked;
         }
-        if !self.line.is_empty() && storage.write(&mut self.line, GROUP_MAX) == Progress::Blocked {
+        if !self.line.is_empty()
+            && let blocked @ Progress::Blocked(_) = storage.write(&mut self.line, GROUP_MAX)
+        {
             storage.expire(&mut self.line);
-            progress = Progress::Blocked;
+            // The line's turn says nothing of reads.
+            if progress == Progress::Done {
+                progress = blocked;
+            }
         }
         progress
     }
@@ -148,17 +171,38 @@ impl<J> Queues<J> {
 
 /// The pauses between attempts at a lock that somebody else holds: short at first, since most
 /// holders are gone within a millisecond, and never the same twice, so that waiters fall out of
-/// step.
+/// step. Who comes next has nobody to be out of step with, and its pauses stay short for longer, since
+/// they are the lock's as well.
 struct Pause {
     ceiling: Duration,
+    /// Attempts of who comes next.
+    eager: u32,
 }
 
 impl Pause {
     const FIRST: Duration = Duration::from_micros(100);
     const LAST: Duration = Duration::from_millis(4);
+    /// Of who comes next. Trying without a pause takes a whole processor, which whoever has the lock, or
+    /// waits for an answer, may want.
+    const EAGER: Duration = Duration::from_micros(30);
+    /// Most groups are carried out in less than so many of these.
+    const EAGER_ATTEMPTS: u32 = 30;
+    /// Deadlines are looked at so often, whether or not the bell rings.
+    const BEHIND: Duration = Duration::from_millis(10);
 
     fn new() -> Self {
-        Self { ceiling: Self::FIRST }
+        Self { ceiling: Self::FIRST, eager: 0 }
+    }
+
+    fn before(&mut self, turn: Turn) -> Duration {
+        match turn {
+            Turn::Behind => Self::BEHIND,
+            Turn::Next if self.eager < Self::EAGER_ATTEMPTS => {
+                self.eager += 1;
+                Self::EAGER
+            }
+            Turn::Next | Turn::Unknown => self.next(),
+        }
     }
 
     fn next(&mut self) -> Duration {

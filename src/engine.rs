@@ -6,24 +6,20 @@
 
 mod checkpoint_schedule;
 mod cut_short;
-#[cfg(test)]
-mod cut_short_tests;
 mod examine;
 mod exclusive;
-#[cfg(test)]
-mod fault_tests;
 mod fence;
+mod folder_lock;
 mod group;
 mod holder;
 mod job;
 mod location;
 mod log_sync;
 mod maintenance;
-#[cfg(test)]
-mod maintenance_tests;
 mod open;
 #[cfg(test)]
-mod scripted;
+mod tests;
+mod turn;
 
 use std::cell::Cell;
 use std::fmt;
@@ -36,6 +32,7 @@ use rusqlite::Connection;
 pub use examine::Examination;
 pub(crate) use examine::{examine, look};
 pub(crate) use exclusive::{Exclusive, Expected, NotExclusive, Source, is_moved_to, nameless};
+pub(crate) use folder_lock::FolderLock;
 pub(crate) use holder::with_open;
 pub(crate) use job::{Attempt, Expiry, Job, Kind, Verdict};
 pub use location::SQLITE_REQUIRED;
@@ -43,8 +40,10 @@ pub(crate) use location::{FileIdentity, Location};
 pub use maintenance::{BackupReport, CheckpointReport, CloseReport, Diagnosis, JournalMode};
 pub use open::OpenOptions;
 pub(crate) use open::{Absent, Opened};
+pub(crate) use turn::Turnstile;
 
 use checkpoint_schedule::CheckpointSchedule;
+use turn::Turn;
 
 use crate::error::StorageError;
 use crate::tx::{Circumstances, SchedulingIndex};
@@ -79,6 +78,7 @@ pub(crate) struct Engine {
     /// Set once by a fault after which nothing may run until the file is opened anew.
     fault: Option<StorageError>,
     observer: Box<dyn Observer>,
+    turn: Turn,
     index: SchedulingIndex,
     /// When the log is copied back into the file.
     checkpoints: CheckpointSchedule,
@@ -94,6 +94,14 @@ pub(crate) struct Engine {
 impl Engine {
     fn path(&self) -> &Arc<Path> {
         self.location.path()
+    }
+
+    /// From now on it stands in line there before it writes, if its file has a log. Without one, whoever
+    /// tries the lock is a reader for a moment, and one that tries often is in the way of commits.
+    pub(crate) fn stand_in_line(&mut self, turnstile: Box<dyn Turnstile>) {
+        if self.journal == JournalMode::Wal {
+            self.turn = Turn::at(turnstile);
+        }
     }
 
     /// Why nothing can run at the moment.

@@ -19,14 +19,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::actor::{
-    self, Actor, Cache, CommitSignal, Handle, OnFull, Outcome, Progress, Resident, Resource,
-    Storage, slot,
+    self, Actor, Barrier, Cache, CommitSignal, Handle, OnFull, Outcome, Progress, Resident,
+    Resource, Storage, Turn, slot,
 };
 use crate::command::Command;
 use crate::database::{Database, Features};
 use crate::engine::{
     Absent, Attempt, BackupReport, CheckpointReport, CloseReport, Diagnosis, Engine, Examination,
-    FileIdentity, Job, Location, OpenOptions, Opened, examine, look,
+    FileIdentity, FolderLock, Job, Location, OpenOptions, Opened, Turnstile, examine, look,
 };
 use crate::error::{Error, OpenError, StorageError};
 use crate::sync::{AtomicUsize, Lane, Lazy, Ordering, SendError, sleep};
@@ -382,9 +382,14 @@ impl Running {
             // Dropped last, so that the cache's slot is free only when the file is closed.
             let _resident = resident;
             let _end = EndOfCommits(Arc::clone(&told.commits));
+            let barrier = FolderLock::of(&location);
             let opened = Engine::open(location, absent, D::SCHEMA, &options, sleep, Box::new(told));
             let engine = match opened {
-                Ok((engine, opened)) => {
+                Ok((mut engine, opened)) => {
+                    if let Some(lock) = barrier {
+                        let turnstile = actor::Turnstile::new(lock, mailbox.bell());
+                        engine.stand_in_line(Box::new(turnstile));
+                    }
                     answerer.answer(Ok(opened));
                     engine
                 }
@@ -469,7 +474,33 @@ struct Served(Engine);
 fn progress(attempt: Attempt) -> Progress {
     match attempt {
         Attempt::Done => Progress::Done,
-        Attempt::Busy => Progress::Blocked,
+        Attempt::Busy => Progress::Blocked(Turn::Unknown),
+        Attempt::Next => Progress::Blocked(Turn::Next),
+        Attempt::Behind => Progress::Blocked(Turn::Behind),
+    }
+}
+
+impl Barrier for FolderLock {
+    fn try_lock(&self) -> bool {
+        self.try_lock()
+    }
+
+    fn lock(&self) -> bool {
+        self.lock()
+    }
+
+    fn unlock(&self) {
+        self.unlock();
+    }
+}
+
+impl<B: Barrier> Turnstile for actor::Turnstile<B> {
+    fn is_next(&mut self) -> bool {
+        self.is_next()
+    }
+
+    fn pass(&mut self) {
+        self.pass();
     }
 }
 

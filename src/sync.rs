@@ -34,7 +34,7 @@ pub(crate) enum Received<T> {
     Read(T),
     /// From the writing lane.
     Write(T),
-    /// Nothing came in time.
+    /// Nothing came in time, or the bell rang.
     Nothing,
     /// Nothing is left and every sender is gone.
     Disconnected,
@@ -48,7 +48,7 @@ pub(crate) enum Patience {
     Idle,
     /// The same, but housekeeping brings news that somebody waits for: come back soon.
     Watch,
-    /// There is something to try again after so long.
+    /// There is something to try again after so long, or when the bell rings.
     Retry(Duration),
 }
 

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize as PlainCounter, Ordering};
 use super::model_stage::{
     Log, Openings, TestCache, TestStorage, assert_committed, open, post, start, use_key,
 };
-use super::{Asker, Cache, CommitSignal, News, Outcome, Resource};
-use crate::sync::{Condvar, Lane, Mutex};
+use super::{Asker, Barrier, Cache, CommitSignal, News, Outcome, Resource, Turnstile};
+use crate::sync::{Condvar, Lane, Mutex, Patience, Received, Receiver, mailbox};
 
 /// Explores a model completely within the bound, and says how large it was.
 fn explore(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
@@ -377,5 +377,104 @@ fn loom_the_end_wakes_every_watcher() {
         };
         assert_eq!(signal.wait(signal.seen(), None), News::Ended);
         ending.join().unwrap();
+    });
+}
+
+/// A barrier, as each of its processes sees it.
+#[derive(Debug, Clone)]
+struct TestBarrier(Arc<(Mutex<bool>, Condvar)>);
+
+impl TestBarrier {
+    fn new() -> Self {
+        Self(Arc::new((Mutex::new(false), Condvar::new())))
+    }
+}
+
+impl Barrier for TestBarrier {
+    fn try_lock(&self) -> bool {
+        !std::mem::replace(&mut *self.0.0.lock(), true)
+    }
+
+    fn lock(&self) -> bool {
+        let mut taken = self.0.0.lock();
+        while *taken {
+            self.0.1.wait(&mut taken);
+        }
+        *taken = true;
+        true
+    }
+
+    fn unlock(&self) {
+        *self.0.0.lock() = false;
+        self.0.1.notify_all();
+    }
+}
+
+/// Comes to its turn, with whatever its bell and its place in line are good for, and passes.
+fn pass_when_next(turnstile: &mut Turnstile<TestBarrier>, mailbox: &Receiver<u32>) {
+    while !turnstile.is_next() {
+        assert!(matches!(mailbox.recv(true, Patience::Idle), Received::Nothing));
+    }
+    turnstile.pass();
+}
+
+#[test]
+fn loom_a_turn_that_is_waited_for_comes_and_its_bell_is_heard() {
+    explore("turnstile: two processes", Some(3), || {
+        let barrier = TestBarrier::new();
+        let other = {
+            let barrier = barrier.clone();
+            loom::thread::spawn(move || {
+                assert!(barrier.lock());
+                barrier.unlock();
+            })
+        };
+        let (sender, receiver) = mailbox(1);
+        let mut turnstile = Turnstile::new(barrier, receiver.bell());
+        pass_when_next(&mut turnstile, &receiver);
+        other.join().unwrap();
+        drop((turnstile, sender));
+    });
+}
+
+#[test]
+fn loom_who_leaves_the_line_keeps_nobody_and_may_come_again() {
+    explore("turnstile: one that changes its mind", Some(3), || {
+        let barrier = TestBarrier::new();
+        assert!(barrier.try_lock());
+        let (sender, receiver) = mailbox(1);
+        let mut turnstile = Turnstile::new(barrier.clone(), receiver.bell());
+        assert!(!turnstile.is_next());
+        let other = {
+            let barrier = barrier.clone();
+            loom::thread::spawn(move || barrier.unlock())
+        };
+        turnstile.pass();
+        pass_when_next(&mut turnstile, &receiver);
+        other.join().unwrap();
+        drop((turnstile, sender));
+        // Whoever comes later need not wait for the end of anybody.
+        assert!(barrier.lock());
+        barrier.unlock();
+    });
+}
+
+#[test]
+fn loom_a_turnstile_that_goes_while_it_is_in_line_keeps_nobody() {
+    explore("turnstile: one that goes", Some(3), || {
+        let barrier = TestBarrier::new();
+        assert!(barrier.try_lock());
+        let (sender, receiver) = mailbox::<u32>(1);
+        let mut turnstile = Turnstile::new(barrier.clone(), receiver.bell());
+        assert!(!turnstile.is_next());
+        let other = {
+            let barrier = barrier.clone();
+            loom::thread::spawn(move || barrier.unlock())
+        };
+        drop(turnstile);
+        other.join().unwrap();
+        assert!(barrier.lock());
+        barrier.unlock();
+        drop((receiver, sender));
     });
 }

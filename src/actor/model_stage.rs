@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{
-    Actor, Answerer, Asker, Cache, OnFull, Outcome, Progress, Resident, Resource, Storage, serve,
-    slot,
+    Actor, Answerer, Asker, Cache, OnFull, Outcome, Progress, Resident, Resource, Storage, Turn,
+    serve, slot,
 };
 use crate::sync::{Lane, Mutex, Receiver, SendError};
 
@@ -53,7 +53,7 @@ impl Storage<TestJob> for TestStorage {
     fn write(&mut self, queue: &mut VecDeque<TestJob>, max: usize) -> Progress {
         if self.busy > 0 {
             self.busy -= 1;
-            return Progress::Blocked;
+            return Progress::Blocked(Turn::Unknown);
         }
         let mut group = Vec::new();
         while group.len() < max

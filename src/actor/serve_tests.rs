@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{GROUP_MAX, LINE_MAX, Pause, Progress, Storage, serve};
+use super::{GROUP_MAX, LINE_MAX, Pause, Progress, Storage, Turn, serve};
 use crate::sync::{Lane, Sender, mailbox};
 
 /// A call of the loop, with the length of the queue that it handed over.
@@ -46,7 +46,7 @@ impl Storage<u32> for Noting {
         }
         if self.blocked > 0 {
             self.blocked -= 1;
-            return Progress::Blocked;
+            return Progress::Blocked(Turn::Unknown);
         }
         self.carried_out.extend(queue.drain(..queue.len().min(max)));
         Progress::Done
@@ -122,4 +122,16 @@ fn pauses_double_up_to_the_last_and_are_never_less_than_half_of_that() {
         ceiling = (ceiling * 2).min(Pause::LAST);
     }
     assert_eq!(ceiling, Pause::LAST);
+}
+
+#[test]
+fn who_comes_next_pauses_least_and_who_stands_behind_waits_for_the_bell() {
+    let mut pause = Pause::new();
+    assert_eq!(pause.before(Turn::Behind), Pause::BEHIND);
+    for _ in 0..Pause::EAGER_ATTEMPTS {
+        assert_eq!(pause.before(Turn::Next), Pause::EAGER);
+    }
+    // Whoever has the lock keeps it for long.
+    assert!((Pause::FIRST / 2..=Pause::FIRST).contains(&pause.before(Turn::Next)));
+    assert!((Pause::FIRST..=Pause::FIRST * 2).contains(&pause.before(Turn::Unknown)));
 }

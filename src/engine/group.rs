@@ -65,6 +65,14 @@ impl Engine {
     /// Carries out jobs of any kind from the front of the queue, at most `max`, in one transaction,
     /// and settles them after it is durable.
     pub(crate) fn write(&mut self, queue: &mut Queue, max: usize) -> Attempt {
+        let attempt = self.try_to_write(queue, max);
+        if attempt == Attempt::Done {
+            self.turn.pass();
+        }
+        attempt
+    }
+
+    fn try_to_write(&mut self, queue: &mut Queue, max: usize) -> Attempt {
         if self.refuse_all(queue) {
             return Attempt::Done;
         }
@@ -79,13 +87,23 @@ impl Engine {
             return self.read(queue, reads);
         }
         let reads_and_writes = group.count();
+        let turn = self.turn.come();
+        if turn == Attempt::Behind {
+            self.look_around();
+            self.look_after_the_log();
+            return turn;
+        }
         match self.execute("BEGIN IMMEDIATE") {
-            // Only now: what was true before the wait for the lock may not be any more.
-            Ok(()) => self.circumstances = Circumstances::now(),
+            Ok(()) => {
+                // While this group is carried out, the next process gets ready.
+                self.turn.pass();
+                // Only now: what was true before the wait for the lock may not be any more.
+                self.circumstances = Circumstances::now();
+            }
             Err(fault) if is_busy(&fault) => {
                 self.look_around();
                 self.look_after_the_log();
-                return Attempt::Busy;
+                return turn;
             }
             Err(fault) => {
                 let fault = self.storage_error(&fault);
@@ -134,6 +152,9 @@ impl Engine {
                 None => queue.push_back(job),
                 Some(reason) => job.expire(reason, holder.clone()),
             }
+        }
+        if !queue.iter().any(|job| job.kind() == Kind::Write) {
+            self.turn.pass();
         }
     }
 

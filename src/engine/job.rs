@@ -45,6 +45,10 @@ pub(crate) enum Attempt {
     Done,
     /// Another process holds the lock; the queue is as it was.
     Busy,
+    /// The same, and it is our turn as soon as that one lets go of it.
+    Next,
+    /// The turn is another process's; the queue is as it was.
+    Behind,
 }
 
 /// Something to be carried out and then settled, exactly once.

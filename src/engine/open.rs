@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint_schedule::CheckpointSchedule;
 use super::location::{FileIdentity, SQLITE_REQUIRED, SQLITE_REQUIRED_NUMBER};
+use super::turn::Turn;
 use super::{
     Engine, Expected, JournalMode, LOG_FRAMES, Location, Observer, data_version, fence, holder,
 };
@@ -116,6 +117,7 @@ impl Engine {
             lock_wait: options.lock_wait,
             fault: None,
             observer,
+            turn: Turn::default(),
             checkpoints: CheckpointSchedule::default(),
             data_version,
             log_may_have_grown: true,

@@ -112,6 +112,7 @@ pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         capacity,
         senders: 1,
         receiving: true,
+        rung: false,
     };
     let channel =
         Arc::new(Channel { state: Mutex::new(state), came: Condvar::new(), went: Condvar::new() });
@@ -134,6 +135,23 @@ struct State<T> {
     capacity: usize,
     senders: usize,
     receiving: bool,
+    rung: bool,
+}
+
+/// Wakes a receiver without a message.
+#[derive(Clone)]
+pub(crate) struct Bell(Arc<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Bell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bell")
+    }
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        (self.0)();
+    }
 }
 
 impl<T> State<T> {
@@ -215,6 +233,16 @@ impl<T> Sender<T> {
 #[derive(Debug)]
 pub(crate) struct Receiver<T>(Arc<Channel<T>>);
 
+impl<T: Send + 'static> Receiver<T> {
+    pub(crate) fn bell(&self) -> Bell {
+        let channel = Arc::clone(&self.0);
+        Bell(Arc::new(move || {
+            channel.state.lock().rung = true;
+            channel.came.notify_all();
+        }))
+    }
+}
+
 impl<T> Receiver<T> {
     pub(crate) fn recv(&self, take_writes: bool, patience: Patience) -> Received<T> {
         let mut state = self.0.state.lock();
@@ -225,6 +253,9 @@ impl<T> Receiver<T> {
             }
             if state.senders == 0 && (take_writes || state.writes.is_empty()) {
                 return Received::Disconnected;
+            }
+            if std::mem::take(&mut state.rung) {
+                return Received::Nothing;
             }
             if let Patience::Retry(pause) = patience {
                 drop(state);

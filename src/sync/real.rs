@@ -30,7 +30,21 @@ pub(crate) fn current_thread() -> ThreadId {
 pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (reads, reads_out) = crossbeam_channel::bounded(capacity);
     let (writes, writes_out) = crossbeam_channel::bounded(capacity);
-    (Sender { reads, writes }, Receiver { reads: reads_out, writes: writes_out })
+    // Being rung twice is being rung.
+    let (bell, rung) = crossbeam_channel::bounded(1);
+    let receiver = Receiver { reads: reads_out, writes: writes_out, bell: Bell(bell), rung };
+    (Sender { reads, writes }, receiver)
+}
+
+/// Wakes a receiver without a message.
+#[derive(Debug, Clone)]
+pub(crate) struct Bell(crossbeam_channel::Sender<()>);
+
+impl Bell {
+    /// Whoever waits goes on, or does so at its next wait.
+    pub(crate) fn ring(&self) {
+        self.0.try_send(()).ok();
+    }
 }
 
 #[derive(Debug)]
@@ -86,9 +100,15 @@ impl<T> Sender<T> {
 pub(crate) struct Receiver<T> {
     reads: crossbeam_channel::Receiver<T>,
     writes: crossbeam_channel::Receiver<T>,
+    bell: Bell,
+    rung: crossbeam_channel::Receiver<()>,
 }
 
 impl<T> Receiver<T> {
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
     /// Takes what is there, reads first; waits otherwise. With `take_writes` false the writing
     /// lane is left alone, which makes its senders wait.
     pub(crate) fn recv(&self, take_writes: bool, patience: Patience) -> Received<T> {
@@ -105,6 +125,7 @@ impl<T> Receiver<T> {
         let received = crossbeam_channel::select! {
             recv(self.reads) -> message => message.ok().map(Received::Read),
             recv(writes) -> message => message.ok().map(Received::Write),
+            recv(self.rung) -> _ => return Received::Nothing,
             default(timeout) => return Received::Nothing,
         };
         // Both lanes lose their senders together, but each reports it as soon as it is empty.

@@ -359,3 +359,18 @@ fn a_waker_may_use_the_store_itself() {
     assert_eq!(submitted.recv_timeout(FOREVER).unwrap().wait().unwrap().total, 1);
     block_on(reply).unwrap();
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a folder, which no lock of SQLite's is on")]
+fn a_process_that_does_not_move_when_its_turn_has_come_stops_nobody() {
+    use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+    let (project, store) = Project::with_features(1);
+    // As a process has it that was stopped there.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let folder = open(store.path().parent().unwrap(), flags, Mode::empty()).unwrap();
+    flock(&folder, FlockOperation::LockExclusive).unwrap();
+    for name in ["One", "Two"] {
+        store.call(create(name)).unwrap();
+    }
+    assert_eq!(number(&project.foreign(), "SELECT count(*) FROM features"), 3);
+}

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use faulty_vfs::{Call, Fault, Plan};
 use rusqlite::{Connection, ffi};
 
-use super::maintenance::{CheckpointReport, Mode, checkpoint};
-use super::scripted::{Bench, CREATE};
+use super::{Bench, CREATE};
+use crate::engine::maintenance::{CheckpointReport, Mode, checkpoint};
 
 fn log(bench: &Bench) -> CheckpointReport {
     checkpoint(&bench.engine.connection, Mode::Noop).unwrap()

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::JournalMode;
-use super::job::Verdict;
-use super::scripted::{Bench, CREATE};
+use super::{Bench, CREATE};
 use crate::database::{Assistant, Database, Features};
+use crate::engine::JournalMode;
+use crate::engine::job::Verdict;
 
 #[test]
 fn a_failed_commit_is_unknown_to_those_who_wrote_and_poisons_the_engine() {

@@ -4,9 +4,9 @@
 use faulty_vfs::{Call, Disk, Fault, Loss, Plan, Replay};
 use rusqlite::{Connection, ffi};
 
-use super::job::Verdict;
-use super::maintenance::{Mode, checkpoint};
-use super::scripted::{Bench, FILE};
+use super::{Bench, FILE};
+use crate::engine::job::Verdict;
+use crate::engine::maintenance::{Mode, checkpoint};
 
 /// A row fills a page, so changes of so many of the first rows are so many frames in the log. The changed
 /// value lies in the first half of its page, and the rest stays as it is.
@@ -42,7 +42,7 @@ impl Bed {
         bed
     }
 
-    fn log(&self) -> super::CheckpointReport {
+    fn log(&self) -> crate::engine::CheckpointReport {
         checkpoint(&self.bench.engine.connection, Mode::Noop).unwrap()
     }
 

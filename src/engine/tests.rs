@@ -1,4 +1,10 @@
-//! For the tests of the engine: jobs that run a statement, and an engine on a file of its own.
+//! What happens inside an engine where no test from outside can reach, and what such tests share: jobs
+//! that run a statement, and an engine on a file of its own.
+
+mod cut_short;
+mod fault;
+mod maintenance;
+mod turn;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,10 +32,11 @@ struct Scripted {
     answers: Answers,
 }
 
+/// The name of a job whose caller has left.
+const LEAVES: &str = "leaves";
 /// What the file is called.
-pub(super) const FILE: &str = "file.db";
-pub(super) const CREATE: &str =
-    "INSERT INTO features (priority, category, name, description, steps, passes,
+const FILE: &str = "file.db";
+const CREATE: &str = "INSERT INTO features (priority, category, name, description, steps, passes,
         in_progress, needs_human_input)
     VALUES (1, 'c', 'n', 'd', '[]', 0, 0, 0)";
 
@@ -39,7 +46,7 @@ impl Job for Scripted {
     }
 
     fn expired(&self, _: Instant) -> Option<Expiry> {
-        None
+        (self.name == LEAVES).then_some(Expiry::Withdrawn)
     }
 
     fn start(&mut self) -> bool {
@@ -78,23 +85,23 @@ impl Observer for Owner {
     }
 }
 
-pub(super) struct Bench {
-    pub(super) engine: Engine,
+struct Bench {
+    engine: Engine,
     answers: Answers,
     dir: TempDir,
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self::of(Features::SCHEMA)
     }
 
-    pub(super) fn of(schema: Schema) -> Self {
+    fn of(schema: Schema) -> Self {
         Self::inside(tempfile::tempdir().unwrap(), schema)
     }
 
     /// On a disk that the test can let fail.
-    pub(super) fn on_disk() -> (Self, Disk) {
+    fn on_disk() -> (Self, Disk) {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::below(dir.path()).unwrap();
         (Self::inside(dir, Features::SCHEMA), disk)
@@ -110,31 +117,35 @@ impl Bench {
         Self { engine, answers, dir }
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    fn folder(&self) -> &Path {
         self.dir.path()
     }
 
     /// Another program's connection, which copies nothing back of itself.
-    pub(super) fn neighbour(&self) -> Connection {
+    fn neighbour(&self) -> Connection {
         let neighbour = Connection::open(self.engine.path()).unwrap();
         neighbour.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
         neighbour
     }
 
-    pub(super) fn run(&mut self, jobs: &[(&'static str, &str, Verdict)]) {
-        let mut queue = self.queue(jobs, Kind::Write);
+    fn writes(&self, jobs: &[(&'static str, &str, Verdict)]) -> Queue {
+        self.queue(jobs, Kind::Write)
+    }
+
+    fn run(&mut self, jobs: &[(&'static str, &str, Verdict)]) {
+        let mut queue = self.writes(jobs);
         assert_eq!(self.engine.write(&mut queue, 100), Attempt::Done);
         assert!(queue.is_empty());
     }
 
     /// Runs a statement that must succeed.
-    pub(super) fn change(&mut self, sql: &str) {
+    fn change(&mut self, sql: &str) {
         self.run(&[("change", sql, Verdict::Keep)]);
         assert_eq!(self.answers(), [("change", "ok")]);
     }
 
     /// Runs a read that looks at nothing.
-    pub(super) fn read(&mut self) {
+    fn read(&mut self) {
         let mut queue = self.queue(&[("read", "", Verdict::Keep)], Kind::Read);
         assert_eq!(self.engine.read(&mut queue, 100), Attempt::Done);
         assert_eq!(self.answers(), [("read", "ok")]);
@@ -148,7 +159,7 @@ impl Bench {
         jobs.iter().map(scripted).collect()
     }
 
-    pub(super) fn answers(&self) -> Vec<(&'static str, &'static str)> {
+    fn answers(&self) -> Vec<(&'static str, &'static str)> {
         let code = |answer: &Result<(), StorageError>| match answer {
             Ok(()) => "ok",
             Err(fault) => fault.code(),
@@ -156,7 +167,7 @@ impl Bench {
         self.answers.lock().drain(..).map(|(name, answer)| (name, code(&answer))).collect()
     }
 
-    pub(super) fn features(&self) -> i64 {
+    fn features(&self) -> i64 {
         let sql = "SELECT count(*) FROM features";
         self.engine.connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
