@@ -110,7 +110,11 @@ impl File {
     /// The tokens of `src/` that are compiled outside tests, too.
     pub(crate) fn shipped(&self) -> Vec<Token<'_>> {
         let name = self.module.last().map_or("", String::as_str);
-        if !self.path.starts_with("src/") || name == "tests" || name.ends_with("_tests") {
+        if !self.path.starts_with("src/")
+            || name == "tests"
+            || name.ends_with("_tests")
+            || self.path.contains("/tests/")
+        {
             return Vec::new();
         }
         without_test_items(&self.tokens())
