@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize as PlainCounter, Ordering};
 use super::model_stage::{
     Log, Openings, TestCache, TestStorage, assert_committed, open, post, start, use_key,
 };
+use super::turnstile::TestBarrier;
 use super::{Asker, Barrier, Cache, CommitSignal, News, Outcome, Resource, Turnstile};
 use crate::sync::{Condvar, Lane, Mutex, Patience, Received, Receiver, mailbox};
 
@@ -378,36 +379,6 @@ fn loom_the_end_wakes_every_watcher() {
         assert_eq!(signal.wait(signal.seen(), None), News::Ended);
         ending.join().unwrap();
     });
-}
-
-/// A barrier, as each of its processes sees it.
-#[derive(Debug, Clone)]
-struct TestBarrier(Arc<(Mutex<bool>, Condvar)>);
-
-impl TestBarrier {
-    fn new() -> Self {
-        Self(Arc::new((Mutex::new(false), Condvar::new())))
-    }
-}
-
-impl Barrier for TestBarrier {
-    fn try_lock(&self) -> bool {
-        !std::mem::replace(&mut *self.0.0.lock(), true)
-    }
-
-    fn lock(&self) -> bool {
-        let mut taken = self.0.0.lock();
-        while *taken {
-            self.0.1.wait(&mut taken);
-        }
-        *taken = true;
-        true
-    }
-
-    fn unlock(&self) {
-        *self.0.0.lock() = false;
-        self.0.1.notify_all();
-    }
 }
 
 /// Comes to its turn, with whatever its bell and its place in line are good for, and passes.

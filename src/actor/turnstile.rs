@@ -145,3 +145,139 @@ impl<B: Barrier> Shared<B> {
         }
     }
 }
+
+/// A barrier, as each of its processes sees it.
+#[cfg(test)]
+#[derive(Debug, Clone)]
+pub(super) struct TestBarrier(Arc<(Mutex<bool>, Condvar)>);
+
+#[cfg(test)]
+impl TestBarrier {
+    pub(super) fn new() -> Self {
+        Self(Arc::new((Mutex::new(false), Condvar::new())))
+    }
+}
+
+#[cfg(test)]
+impl Barrier for TestBarrier {
+    fn try_lock(&self) -> bool {
+        !std::mem::replace(&mut *self.0.0.lock(), true)
+    }
+
+    fn lock(&self) -> bool {
+        let mut taken = self.0.0.lock();
+        while *taken {
+            self.0.1.wait(&mut taken);
+        }
+        *taken = true;
+        true
+    }
+
+    fn unlock(&self) {
+        *self.0.0.lock() = false;
+        self.0.1.notify_all();
+    }
+}
+
+#[cfg(all(test, not(any(autoforge_loom, autoforge_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::sync::{Patience, Received, Receiver, Sender, mailbox};
+
+    /// A turnstile, and the mailbox whose bell it rings.
+    struct Process<B: Barrier> {
+        turnstile: Turnstile<B>,
+        mailbox: Receiver<u32>,
+        /// Keeps the mailbox open.
+        _sender: Sender<u32>,
+    }
+
+    impl<B: Barrier + Clone> Process<B> {
+        fn at(barrier: &B) -> Self {
+            let (sender, mailbox) = mailbox(1);
+            let turnstile = Turnstile::new(barrier.clone(), mailbox.bell());
+            Self { turnstile, mailbox, _sender: sender }
+        }
+
+        fn is_next(&mut self) -> bool {
+            self.turnstile.is_next()
+        }
+
+        fn pass(&mut self) {
+            self.turnstile.pass();
+        }
+
+        fn come(&mut self) {
+            while !self.is_next() {
+                assert!(matches!(self.mailbox.recv(true, Patience::Idle), Received::Nothing));
+            }
+        }
+    }
+
+    #[test]
+    fn one_at_a_time_is_next() {
+        let barrier = TestBarrier::new();
+        let (mut one, mut other) = (Process::at(&barrier), Process::at(&barrier));
+        assert!(one.is_next() && one.is_next());
+        assert!(!other.is_next() && !other.is_next());
+        one.pass();
+        other.come();
+        assert!(!one.is_next());
+        other.pass();
+        one.come();
+    }
+
+    #[test]
+    fn who_left_the_line_or_is_gone_has_no_turn() {
+        let barrier = TestBarrier::new();
+        let (mut one, mut two, mut three) =
+            (Process::at(&barrier), Process::at(&barrier), Process::at(&barrier));
+        assert!(one.is_next() && !two.is_next() && !three.is_next());
+        two.pass();
+        drop(three);
+        drop(one);
+        // Each of them lets it go, whoever of them got it first.
+        assert!(barrier.lock());
+        barrier.unlock();
+        two.come();
+        two.pass();
+        assert!(barrier.lock());
+    }
+
+    #[test]
+    fn who_comes_back_keeps_the_place_that_was_given_up() {
+        let barrier = TestBarrier::new();
+        assert!(barrier.try_lock());
+        let mut one = Process::at(&barrier);
+        assert!(!one.is_next());
+        one.pass();
+        assert!(!one.is_next());
+        barrier.unlock();
+        one.come();
+        assert!(!barrier.try_lock());
+    }
+
+    /// One at which nobody can wait, as on some file systems.
+    #[derive(Debug, Clone)]
+    struct Broken;
+
+    impl Barrier for Broken {
+        fn try_lock(&self) -> bool {
+            false
+        }
+
+        fn lock(&self) -> bool {
+            false
+        }
+
+        fn unlock(&self) {}
+    }
+
+    #[test]
+    fn where_nobody_can_wait_everybody_is_next() {
+        let mut one = Process::at(&Broken);
+        one.come();
+        one.pass();
+        assert!(one.is_next());
+    }
+}
