@@ -2,7 +2,7 @@
 //!
 //! Each process claims a feature of its own and gives it back, over and over: through the store, and on a
 //! bare connection with SQLite's own waiting and AutoForge's statements, which does less (no history, no
-//! owner). The two take turns, since disks change their mind; ratios are of one run. For each number of
+//! owner). The store also with eight callers in each process. They take turns, since disks change their mind; ratios are of one run. For each number of
 //! processes: commits a second of all together, against one process; the least served against the most
 //! served; the slowest call.
 //!
@@ -30,8 +30,12 @@ const PROCESSES: [usize; 4] = [1, 2, 4, 8];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Means {
     Store,
+    /// The store, with [`CROWD`] callers in each process.
+    Crowd,
     Bare,
 }
+
+const CROWD: i64 = 8;
 
 /// What a process got.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,7 +59,7 @@ fn main() {
     let mut alone: BTreeMap<Means, f64> = BTreeMap::new();
     for processes in PROCESSES {
         let mut runs: BTreeMap<Means, Vec<Vec<Got>>> = BTreeMap::new();
-        for means in [Means::Bare, Means::Store].repeat(rounds) {
+        for means in [Means::Bare, Means::Store, Means::Crowd].repeat(rounds) {
             runs.entry(means).or_default().push(run(means, processes, milliseconds));
         }
         for (means, runs) in runs {
@@ -135,22 +139,36 @@ fn start(means: Means, who: usize, milliseconds: u64, path: &Path) -> Child {
 fn play(part: &str) {
     let mut words = part.splitn(4, ' ');
     let who: i64 = words.next().unwrap().parse().unwrap();
-    let is_bare = words.next().unwrap() == "Bare";
+    let means = words.next().unwrap();
     let time = Duration::from_millis(words.next().unwrap().parse().unwrap());
     let path = Path::new(words.next().unwrap());
-    let got = if is_bare { bare(who, time, path) } else { through_the_store(who, time, path) };
+    let got = match means {
+        "Bare" => bare(who, time, path),
+        "Crowd" => through_the_store(who * CROWD..(who + 1) * CROWD, time, path),
+        _ => through_the_store(who..who + 1, time, path),
+    };
     println!("{} {}", got.commits, got.slowest.as_micros());
 }
 
-fn through_the_store(who: i64, time: Duration, path: &Path) -> Got {
+fn through_the_store(callers: std::ops::Range<i64>, time: Duration, path: &Path) -> Got {
     let store: Store = Store::open_file(path, &autoforge_store::OpenOptions::default()).unwrap();
-    let id = FeatureId::from(who);
-    let got = repeat(time, |claim| {
-        if claim {
-            store.call(ClaimFeature { id }).map(drop).unwrap();
-        } else {
-            store.call(ClearInProgress { id }).map(drop).unwrap();
-        }
+    begin_together();
+    let call = &|id: FeatureId| {
+        let store = store.clone();
+        repeat(time, move |claim| {
+            if claim {
+                store.call(ClaimFeature { id }).map(drop).unwrap();
+            } else {
+                store.call(ClearInProgress { id }).map(drop).unwrap();
+            }
+        })
+    };
+    let got = std::thread::scope(|scope| {
+        let callers: Vec<_> = callers.map(|id| scope.spawn(move || call(id.into()))).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).fold(Got::default(), |all, got| {
+            let slowest = all.slowest.max(got.slowest);
+            Got { commits: all.commits + got.commits, slowest }
+        })
     });
     store.close();
     got
@@ -160,6 +178,7 @@ fn bare(who: i64, time: Duration, path: &Path) -> Got {
     let mut file = Connection::open(path).unwrap();
     file.busy_timeout(Duration::from_secs(30)).unwrap();
     file.pragma_update(None, "synchronous", "FULL").unwrap();
+    begin_together();
     let set = "UPDATE features SET in_progress = ?1 WHERE id = ?2";
     repeat(time, |claim| {
         let behavior = rusqlite::TransactionBehavior::Immediate;
@@ -169,11 +188,14 @@ fn bare(who: i64, time: Duration, path: &Path) -> Got {
     })
 }
 
-/// Says that all is ready, waits for the others, and then counts.
-fn repeat(time: Duration, mut commit: impl FnMut(bool)) -> Got {
+/// Says that all is ready, and waits for the others.
+fn begin_together() {
     println!("ready");
     std::io::stdout().flush().unwrap();
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+fn repeat(time: Duration, mut commit: impl FnMut(bool)) -> Got {
     let began = Instant::now();
     let mut got = Got::default();
     while began.elapsed() < time {
