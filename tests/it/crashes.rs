@@ -14,7 +14,7 @@ use autoforge_store::{
 
 use crate::moves::{planned, points};
 use crate::old_files;
-use crate::support::{Project, create, foreign, new_feature, say, text};
+use crate::support::{Project, create, foreign, hold, new_feature, say, text};
 
 /// Features that are made at once.
 const TOGETHER: usize = 4;
@@ -35,8 +35,10 @@ pub(crate) fn session(folder: &Path) {
         say(&format!("passed {id}"));
     }
     store.checkpoint().unwrap();
-    // Calls that share a group or two.
+    // Calls that share a group, so that there are as many groups each time.
+    let held = hold(&store);
     let replies = ["eight", "nine", "ten"].map(|name| store.submit(create(name)).unwrap());
+    drop(held);
     for reply in replies {
         say(&format!("made {}", reply.wait().unwrap().id));
     }
