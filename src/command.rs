@@ -48,11 +48,11 @@ pub use feature::{
     Blocked, BlockedFeature, Board, BoardEntry, BulkRefusal, CheckFeatures, Claim, ClaimBatch,
     ClaimFeature, ClaimNext, ClaimedFeature, ClaimedNext, ClearInProgress, CreateFeature,
     CreateFeatures, CreateRefusal, CreatedFeatures, DeleteFeature, DeletedFeature,
-    DependencyProblem, FeatureChanges, FeatureFindings, FeatureRefusal, GetBlocked, GetBoard,
-    GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph, GraphEntry, ImportBacklog,
-    ImportRefusal, ListFeatures, MarkFailing, MarkInProgress, MarkPassing, PassedFeature,
-    PriorityProblem, Ready, RecordFindings, SkipFeature, SkippedFeature, Stats, UpdateFeature,
-    UpdateRefusal,
+    DependencyProblem, FeatureChanges, FeatureFindings, FeatureRefusal, FoldFeatures, GetBlocked,
+    GetBoard, GetFeature, GetGraph, GetReady, GetStats, GetSummary, Graph, GraphEntry,
+    ImportBacklog, ImportRefusal, ListFeatures, MarkFailing, MarkInProgress, MarkPassing,
+    PassedFeature, PriorityProblem, Ready, RecordFindings, SkipFeature, SkippedFeature, Stats,
+    UpdateFeature, UpdateRefusal,
 };
 pub use history::{ChangesRefusal, GetChanges, GetLog};
 pub use human_input::{AnswerHumanInput, HumanInputRefusal, RequestHumanInput};

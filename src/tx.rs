@@ -4,6 +4,7 @@
 //! hands out no connection, so a command can neither commit nor change a setting, and a reading
 //! command has no way to write.
 
+mod change_sql;
 mod circumstances;
 mod claims;
 mod events;
@@ -150,6 +151,11 @@ impl<'c, A: Access> Tx<'c, A> {
         statement.query_map(params, read)?.collect()
     }
 
+    /// Prepares a statement whose rows come one by one, or that is run many times.
+    fn statement(&self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
+    }
+
     /// Whether there is any row.
     pub(crate) fn exists(&self, sql: &'static str, params: impl Params) -> rusqlite::Result<bool> {
         self.connection.prepare_cached(sql)?.exists(params)
@@ -176,11 +182,6 @@ impl<'c> Tx<'c, Write> {
     /// The id of the row that the last insertion made.
     pub(crate) fn inserted(&self) -> i64 {
         self.connection.last_insert_rowid()
-    }
-
-    /// Prepares a statement that is run many times.
-    fn statement(&self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
-        self.connection.prepare_cached(sql)
     }
 
     /// Runs a statement once, for changes of the schema.

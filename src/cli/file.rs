@@ -53,8 +53,20 @@ impl Target {
 
     /// Writes the file; gives its name for people.
     pub(crate) fn write(&self, content: &[u8]) -> Result<String, Failed> {
+        self.write_with(|mut file| Ok(file.write_all(content)))
+    }
+
+    /// The same piece by piece. Whoever writes is given a file of its own, which becomes the target when
+    /// all of it is written.
+    pub(crate) fn write_with(
+        &self,
+        write: impl FnOnce(fs::File) -> Result<io::Result<()>, Failed>,
+    ) -> Result<String, Failed> {
         let Self(path) = self;
-        replace(path, content).map_err(|error| Failed::file("writing", path, &error))?;
+        let failed = |error: io::Error| Failed::file("writing", path, &error);
+        let draft = Draft::beside(path).map_err(failed)?;
+        write(draft.file.try_clone().map_err(failed)?)?.map_err(failed)?;
+        draft.replace(path).map_err(failed)?;
         Ok(path.display().to_string())
     }
 }
@@ -67,31 +79,40 @@ fn named_like_a_database(path: &Path) -> bool {
     })
 }
 
-/// Writes a file whole or not at all.
-fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
-    let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let mut draft = std::ffi::OsString::from(".");
-    draft.push(name);
-    draft.push(format!(".{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)));
-    let draft = target.with_file_name(draft);
-    let written = write_new(&draft, content).and_then(|()| {
-        if let Ok(old) = fs::metadata(target) {
-            fs::set_permissions(&draft, old.permissions())?;
-        }
-        fs::rename(&draft, target)
-    });
-    if written.is_err() {
-        // The failure to write is what the user has to hear of.
-        let _ = fs::remove_file(&draft);
-    }
-    written
+/// A file that is not whole yet, and goes away unless it becomes so.
+#[derive(Debug)]
+struct Draft {
+    file: fs::File,
+    path: PathBuf,
 }
 
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    #[expect(clippy::disallowed_methods, reason = "a new file, which is nobody's database")]
-    let mut file = fs::File::create_new(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+impl Draft {
+    fn beside(target: &Path) -> io::Result<Self> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let mut draft = std::ffi::OsString::from(".");
+        draft.push(name);
+        draft.push(format!(".{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)));
+        let path = target.with_file_name(draft);
+        #[expect(clippy::disallowed_methods, reason = "a new file, which is nobody's database")]
+        let file = fs::File::create_new(&path)?;
+        Ok(Self { file, path })
+    }
+
+    fn replace(&self, target: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        if let Ok(old) = fs::metadata(target) {
+            fs::set_permissions(&self.path, old.permissions())?;
+        }
+        fs::rename(&self.path, target)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Where it has become the target, there is nothing under this name. Where it has not, why that
+        // is so is what the user has to hear of.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub use create::{BulkRefusal, CreateFeature, CreateFeatures, CreateRefusal, Crea
 pub use delete::{DeleteFeature, DeletedFeature};
 pub use import::{ImportBacklog, ImportRefusal};
 pub use list::{
-    Board, BoardEntry, GetBoard, GetFeature, GetStats, GetSummary, ListFeatures, Stats,
+    Board, BoardEntry, FoldFeatures, GetBoard, GetFeature, GetStats, GetSummary, ListFeatures,
+    Stats,
 };
 pub use schedule::{
     Blocked, BlockedFeature, GetBlocked, GetGraph, GetReady, Graph, GraphEntry, Ready,

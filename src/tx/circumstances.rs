@@ -9,7 +9,7 @@ use crate::types::{LocalTime, Moment, ProcessIdentity};
 ///
 /// The engine asks the system at the beginning of each group. Tests tell a command what they want
 /// it to believe, so that the same commands in the same order give the same file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Circumstances {
     moment: Moment,
     /// The processes that are known to be dead, instead of asking the system.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Row, params};
+use rusqlite::{ErrorCode, Row, params};
 
 use super::events::timestamp;
 use super::{Access, LenientRow, Occasion, Tx, Write};
@@ -18,11 +18,15 @@ macro_rules! select_claims {
         concat!(
             "SELECT token, feature_id, taken_at, agent, session, host, boot, namespace, pid, \
              started, lease, renewed_at, clock_boot, clock_namespace, renewed_uptime, ended_at, \
-             outcome, reason FROM autoforge_claims ",
+             outcome, reason",
             $rest
         )
     };
 }
+pub(super) use select_claims;
+
+/// How many columns [`select_claims`] gives.
+pub(super) const COLUMNS: usize = 18;
 
 /// What stands on a feature.
 #[derive(Debug)]
@@ -63,7 +67,11 @@ impl<A: Access> Tx<'_, A> {
 
     /// The claim of a feature that nobody has ended, whatever the feature's flag says.
     pub(super) fn standing_claim(&self, id: FeatureId) -> rusqlite::Result<Option<ClaimRecord>> {
-        self.first(select_claims!("WHERE feature_id = ?1 AND outcome IS NULL"), [id.get()], claim)
+        self.first(
+            select_claims!(" FROM autoforge_claims WHERE feature_id = ?1 AND outcome IS NULL"),
+            [id.get()],
+            claim,
+        )
     }
 
     /// How a claim that nobody has ended is over all the same: its owner's process is proven dead,
@@ -84,7 +92,7 @@ impl<A: Access> Tx<'_, A> {
     pub(crate) fn standing_claims(&self) -> rusqlite::Result<Vec<ClaimRecord>> {
         self.all(
             select_claims!(
-                "INDEXED BY autoforge_claims_standing WHERE outcome IS NULL ORDER BY token"
+                " FROM autoforge_claims INDEXED BY autoforge_claims_standing WHERE outcome IS NULL ORDER BY token"
             ),
             [],
             claim,
@@ -100,7 +108,7 @@ impl<A: Access> Tx<'_, A> {
     /// Whether nobody has ended the claim and it is not over.
     pub(crate) fn is_running(&self, token: FenceToken) -> rusqlite::Result<bool> {
         let claim = self.first(
-            select_claims!("WHERE token = ?1 AND outcome IS NULL"),
+            select_claims!(" FROM autoforge_claims WHERE token = ?1 AND outcome IS NULL"),
             [token.get()],
             claim,
         )?;
@@ -115,7 +123,7 @@ impl<A: Access> Tx<'_, A> {
     ) -> rusqlite::Result<Vec<ClaimRecord>> {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
         self.all(
-            select_claims!("WHERE ?1 IS NULL OR feature_id = ?1 ORDER BY token DESC LIMIT ?2"),
+            select_claims!(" FROM autoforge_claims WHERE ?1 IS NULL OR feature_id = ?1 ORDER BY token DESC LIMIT ?2"),
             (feature.map(FeatureId::get), max),
             claim,
         )
@@ -143,20 +151,19 @@ impl<A: Access> Tx<'_, A> {
     pub(super) fn written_failures(&self) -> rusqlite::Result<BTreeMap<FeatureId, u32>> {
         let written =
             self.all("SELECT feature_id, failures FROM autoforge_budgets", [], |row| {
-                let count = u32::try_from(row.integer(1, 0)?.max(0)).unwrap_or(u32::MAX);
-                Ok((FeatureId::from(row.integer(0, 0)?), count))
+                Ok((FeatureId::from(row.integer(0, 0)?), failures(row, 1)?))
             })?;
         Ok(written.into_iter().collect())
     }
 
     /// Failed attempts of one feature that are written down.
     pub(crate) fn failures_of(&self, id: FeatureId) -> rusqlite::Result<u32> {
-        let failures = self.first(
+        let count = self.first(
             "SELECT failures FROM autoforge_budgets WHERE feature_id = ?1",
             [id.get()],
-            |row| row.integer(0, 0),
+            |row| failures(row, 0),
         )?;
-        Ok(u32::try_from(failures.unwrap_or(0).max(0)).unwrap_or(u32::MAX))
+        Ok(count.unwrap_or(0))
     }
 
     /// Which features nobody works on though their flag says so, and which have used up their
@@ -188,12 +195,6 @@ impl Tx<'_, Write> {
         let id = feature.id.get();
         let moment = self.circumstances().moment();
         let now = moment.wall.to_microseconds();
-        // A row that is left although the flag was cleared: a program that ran with triggers off.
-        self.execute(
-            "UPDATE autoforge_claims SET ended_at = ?2, outcome = 'released', reason = 'ended unseen'
-             WHERE feature_id = ?1 AND outcome IS NULL",
-            (id, now),
-        )?;
         let signature = self.signature();
         let (owner, lease) = match (signature.tenure, signature.caller.as_deref()) {
             (Tenure::Owned { lease }, Some(caller)) => (Some(caller), lease),
@@ -201,28 +202,38 @@ impl Tx<'_, Write> {
         };
         let process = owner.and_then(|owner| owner.process.as_ref());
         let uptime = moment.uptime.as_ref().filter(|_| lease.is_some());
-        self.execute(
-            "INSERT INTO autoforge_claims (feature_id, taken_at, agent, session, host, boot,
-                 namespace, pid, started, lease, renewed_at, clock_boot, clock_namespace,
-                 renewed_uptime)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-            params![
-                id,
-                now,
-                owner.map(|owner| &owner.agent),
-                owner.map(|owner| &owner.session),
-                process.map(|process| &process.host),
-                process.map(|process| &process.boot),
-                process.map(|process| &process.namespace),
-                process.map(|process| process.pid),
-                process.map(|process| integer(process.started)),
-                lease.map(|lease| integer(lease.as_micros())),
-                lease.map(|_| now),
-                uptime.map(|uptime| &*uptime.boot),
-                uptime.map(|uptime| &*uptime.namespace),
-                uptime.map(|uptime| integer(uptime.microseconds)),
-            ],
-        )?;
+        let insert = || {
+            self.execute(
+                "INSERT INTO autoforge_claims (feature_id, taken_at, agent, session, host, boot,
+                     namespace, pid, started, lease, renewed_at, clock_boot, clock_namespace,
+                     renewed_uptime)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                params![
+                    id,
+                    now,
+                    owner.map(|owner| &owner.agent),
+                    owner.map(|owner| &owner.session),
+                    process.map(|process| &process.host),
+                    process.map(|process| &process.boot),
+                    process.map(|process| &process.namespace),
+                    process.map(|process| process.pid),
+                    process.map(|process| integer(process.started)),
+                    lease.map(|lease| integer(lease.as_micros())),
+                    lease.map(|_| now),
+                    uptime.map(|uptime| &*uptime.boot),
+                    uptime.map(|uptime| &*uptime.namespace),
+                    uptime.map(|uptime| integer(uptime.microseconds)),
+                ],
+            )
+        };
+        if let Err(fault) = insert() {
+            // The index of standing claims refuses a second one.
+            if fault.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) {
+                return Err(fault);
+            }
+            self.end_unseen(id, now)?;
+            insert()?;
+        }
         let token = FenceToken::from(self.inserted());
         feature.in_progress = true;
         let occasion = Occasion::from(EventKind::Claimed).under(Some(token));
@@ -231,6 +242,17 @@ impl Tx<'_, Write> {
             self.forget_attempts(token)?;
         }
         Ok(token)
+    }
+
+    /// Ends the claim that was left although the feature's flag was cleared: by a program that ran with
+    /// triggers off.
+    fn end_unseen(&self, id: i64, now: i64) -> rusqlite::Result<()> {
+        self.execute(
+            "UPDATE autoforge_claims SET ended_at = ?2, outcome = 'released', reason = 'ended unseen'
+             WHERE feature_id = ?1 AND outcome IS NULL",
+            (id, now),
+        )
+        .map(drop)
     }
 
     /// Notes the claim of a feature that came as one in progress.
@@ -345,7 +367,12 @@ fn integer(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
-fn claim(row: &Row<'_>) -> rusqlite::Result<ClaimRecord> {
+/// A number of failed attempts; none where there is no row about them.
+pub(super) fn failures(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
+    Ok(u32::try_from(row.integer(column, 0)?.max(0)).unwrap_or(u32::MAX))
+}
+
+pub(super) fn claim(row: &Row<'_>) -> rusqlite::Result<ClaimRecord> {
     let optional = |column| row.optional_integer(column);
     let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
     let process = match (optional(8)?, optional(9)?) {

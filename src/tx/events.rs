@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::types::{ToSql, ToSqlOutput, Value as Sql, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Row, params_from_iter};
 
+use super::change_sql::{ChangeSql, HEAD_PARAMETERS};
 use super::{Access, LenientRow, Tx, Write, features};
 use crate::types::{
     Change, Event, EventId, EventKind, Feature, FeatureId, FenceToken, Field, Fields, Stored,
@@ -130,10 +131,7 @@ impl<A: Access> Tx<'_, A> {
         id: FeatureId,
         fields: Fields,
     ) -> rusqlite::Result<Option<Vec<(Field, Stored)>>> {
-        let columns = list(fields, ", ", |field| field.as_str().to_owned());
-        // With one column that is always there, since the set of fields may be empty.
-        let sql = format!("SELECT {columns}{}id FROM features WHERE id = ?1", separator(fields));
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare_cached(&ChangeSql::of(fields).read)?;
         let mut rows = statement.query([id.get()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let values = fields.iter().enumerate();
@@ -317,10 +315,6 @@ impl<A: Access> Tx<'_, A> {
     }
 }
 
-fn separator(fields: Fields) -> &'static str {
-    if fields.is_empty() { "" } else { ", " }
-}
-
 impl Tx<'_, Write> {
     /// Writes these fields of the feature, as `after` has them, and the event. What a column held
     /// that is not among them stays, whatever it is; where nothing differs there is no event.
@@ -345,17 +339,25 @@ impl Tx<'_, Write> {
         for (field, _) in values {
             fields.insert(*field);
         }
-        self.touch(id);
-        let before = self.stored(id, fields)?.unwrap_or_default();
-        if !fields.is_empty() {
-            let columns: Vec<_> = values.iter().map(|(f, _)| format!("{f} = ?")).collect();
-            let sql = format!("UPDATE features SET {} WHERE id = ?", columns.join(", "));
-            let id = Stored::Integer(id.get());
-            self.execute_built(
-                &sql,
-                params_from_iter(values.iter().map(|(_, value)| value).chain([&id])),
-            )?;
+        if fields.is_empty() {
+            return Ok(());
         }
+        self.touch(id);
+        let values = in_order(values);
+        let sql = ChangeSql::of(fields);
+        let update = || {
+            let id = Stored::Integer(id.get());
+            let row = [&id].into_iter().chain(values.iter().copied());
+            self.execute_built(&sql.update, params_from_iter(row))
+        };
+        if values.iter().all(|value| matches!(value, Stored::Integer(_))) {
+            if self.note_from_row(&sql, id, &values, occasion)? {
+                update()?;
+            }
+            return Ok(());
+        }
+        let before = self.stored(id, fields)?.unwrap_or_default();
+        update()?;
         // Read back, since a column may store a value in another form than it was given.
         let after = self.stored(id, fields)?.unwrap_or_default();
         let changes: Vec<Change> = before
@@ -367,12 +369,12 @@ impl Tx<'_, Write> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.insert_event(id, &changes, occasion).map(drop)
+        self.insert_event(id, &changes, occasion)
     }
 
     /// Writes down an event that changes nothing in the feature's row.
     pub(crate) fn note(&self, id: FeatureId, occasion: Occasion) -> rusqlite::Result<()> {
-        self.insert_event(id, &[], occasion).map(drop)
+        self.insert_event(id, &[], occasion)
     }
 
     /// Writes down that a feature was made; its row is there.
@@ -380,7 +382,7 @@ impl Tx<'_, Write> {
         let created = |(field, after)| Change { field, before: Stored::Null, after };
         let changes = self.stored(id, Fields::ALL)?.unwrap_or_default();
         let changes: Vec<Change> = changes.into_iter().map(created).collect();
-        self.insert_event(id, &changes, occasion).map(drop)
+        self.insert_event(id, &changes, occasion)
     }
 
     /// Deletes a feature and writes it down. Its id is never given out again.
@@ -392,7 +394,7 @@ impl Tx<'_, Write> {
         self.execute("DELETE FROM features WHERE id = ?1", [id.get()])?;
         self.execute("DELETE FROM autoforge_budgets WHERE feature_id = ?1", [id.get()])?;
         self.raise_feature_id_floor(id)?;
-        self.insert_event(id, &changes, occasion).map(drop)
+        self.insert_event(id, &changes, occasion)
     }
 
     /// Puts a row back that was deleted, with the values as the file shall hold them, and writes it
@@ -427,43 +429,60 @@ impl Tx<'_, Write> {
         feature: FeatureId,
         changes: &[Change],
         occasion: Occasion,
-    ) -> rusqlite::Result<EventId> {
+    ) -> rusqlite::Result<()> {
         let mut fields = Fields::NONE;
         for change in changes {
             fields.insert(change.field);
         }
-        let sql = format!(
-            "INSERT INTO autoforge_events (at, feature_id, kind, fields, claim, overrode, agent,
-                 session, pid, reason, command, undoes{}{}{}{}) VALUES (?{})",
-            separator(fields),
-            list(fields, ", ", |field| format!("old_{field}")),
-            separator(fields),
-            list(fields, ", ", |field| format!("new_{field}")),
-            ", ?".repeat(11 + 2 * changes.len()),
-        );
+        let old = changes.iter().map(|change| &change.before);
+        let new = changes.iter().map(|change| &change.after);
+        let values: Vec<&Stored> = old.chain(new).collect();
+        self.write_event(&ChangeSql::of(fields).note, feature, &values, occasion).map(drop)
+    }
+
+    /// Writes down what giving the feature these numbers will change; `false` where that is nothing.
+    ///
+    /// A number stays what it is in every column that any release has given a feature. In a file that
+    /// somebody has declared otherwise the event has the number, and the column what it makes of it:
+    /// both are equal to SQLite, and [`undo`](crate::Undo) takes the feature for one that was changed since.
+    fn note_from_row(
+        &self,
+        sql: &ChangeSql,
+        feature: FeatureId,
+        numbers: &[&Stored],
+        occasion: Occasion,
+    ) -> rusqlite::Result<bool> {
+        self.write_event(&sql.note_from_row, feature, numbers, occasion)
+    }
+
+    /// Runs one of the statements that write an event; `false` where it wrote none.
+    fn write_event(
+        &self,
+        sql: &str,
+        feature: FeatureId,
+        values: &[&Stored],
+        occasion: Occasion,
+    ) -> rusqlite::Result<bool> {
         let signature = self.signature();
         let caller = signature.caller.as_deref();
-        let optional = |number: Option<i64>| number.map_or(Sql::Null, Sql::Integer);
-        let text = |text: Option<&str>| text.map_or(Sql::Null, |text| Sql::Text(text.to_owned()));
         let at = self.circumstances().moment().wall.to_microseconds();
-        let head = [
-            Sql::Integer(at),
-            Sql::Integer(feature.get()),
-            Sql::Text(occasion.kind.as_str().to_owned()),
-            Sql::Integer(fields.bits()),
-            optional(occasion.claim.map(FenceToken::get)),
-            Sql::Integer(occasion.overrode.into()),
-            text(caller.map(|caller| caller.agent.as_str())),
-            text(caller.map(|caller| caller.session.as_str())),
-            Sql::Integer(std::process::id().into()),
-            text(signature.reason.as_deref()),
-            optional(self.first_event.get().map(EventId::get)),
-            optional(occasion.undoes.map(EventId::get)),
+        let head: [&dyn ToSql; HEAD_PARAMETERS] = [
+            &at,
+            &occasion.kind.as_str(),
+            &feature.get(),
+            &occasion.claim.map(FenceToken::get),
+            &occasion.overrode,
+            &caller.map(|caller| caller.agent.as_str()),
+            &caller.map(|caller| caller.session.as_str()),
+            &std::process::id(),
+            &signature.reason.as_deref(),
+            &self.first_event.get().map(EventId::get),
+            &occasion.undoes.map(EventId::get),
         ];
-        let head = head.iter().map(|value| value as &dyn ToSql);
-        let old = changes.iter().map(|change| &change.before as &dyn ToSql);
-        let new = changes.iter().map(|change| &change.after as &dyn ToSql);
-        self.execute_built(&sql, params_from_iter(head.chain(old).chain(new)))?;
+        let values = values.iter().map(|value| value as &dyn ToSql);
+        if self.execute_built(sql, params_from_iter(head.into_iter().chain(values)))? == 0 {
+            return Ok(false);
+        }
         let id = EventId::from(self.inserted());
         if let Some(index) = self.index {
             index.noted(id, at);
@@ -475,8 +494,15 @@ impl Tx<'_, Write> {
             let kept = i64::from(self.policy()?.events);
             self.execute("DELETE FROM autoforge_events WHERE id <= ?1", [id.get() - kept])?;
         }
-        Ok(id)
+        Ok(true)
     }
+}
+
+/// The values alone, in the order of their columns.
+fn in_order(values: &[(Field, Stored)]) -> Vec<&Stored> {
+    let mut values: Vec<_> = values.iter().collect();
+    values.sort_by_key(|(field, _)| *field);
+    values.into_iter().map(|(_, value)| value).collect()
 }
 
 fn events_sql(rest: &str) -> String {

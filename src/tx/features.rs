@@ -1,5 +1,6 @@
 //! The statements on `features` that several commands share.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use rusqlite::{CachedStatement, Row, params};
@@ -27,16 +28,6 @@ macro_rules! select_features {
     };
 }
 
-macro_rules! select_nodes {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, priority, passes, in_progress, needs_human_input, dependencies \
-             FROM features ",
-            $rest
-        )
-    };
-}
-
 impl<A: Access> Tx<'_, A> {
     pub(crate) fn feature(&self, id: FeatureId) -> rusqlite::Result<Option<Feature>> {
         self.first(select_features!("WHERE id = ?1"), [id.get()], feature)
@@ -45,6 +36,24 @@ impl<A: Access> Tx<'_, A> {
     /// Every feature, sooner ones first.
     pub(crate) fn features(&self) -> rusqlite::Result<Vec<Feature>> {
         self.all(select_features!("ORDER BY priority, id"), [], feature)
+    }
+
+    /// The same one by one, until the fold breaks off.
+    pub(crate) fn fold_features<S, B>(
+        &self,
+        begin: S,
+        mut fold: impl FnMut(S, Feature) -> ControlFlow<B, S>,
+    ) -> rusqlite::Result<ControlFlow<B, S>> {
+        let mut statement = self.statement(select_features!("ORDER BY priority, id"))?;
+        let mut rows = statement.query([])?;
+        let mut value = begin;
+        while let Some(row) = rows.next()? {
+            match fold(value, feature(row)?) {
+                ControlFlow::Continue(next) => value = next,
+                ControlFlow::Break(end) => return Ok(ControlFlow::Break(end)),
+            }
+        }
+        Ok(ControlFlow::Continue(value))
     }
 
     pub(crate) fn feature_summary(
@@ -104,11 +113,12 @@ impl<A: Access> Tx<'_, A> {
         &self,
         mut mark: impl FnMut(GraphNode) -> GraphNode,
     ) -> rusqlite::Result<Vec<GraphNode>> {
-        self.all(select_nodes!("ORDER BY id"), [], |row| graph_node(row).map(&mut mark))
-    }
-
-    pub(super) fn graph_node(&self, id: FeatureId) -> rusqlite::Result<Option<GraphNode>> {
-        self.first(select_nodes!("WHERE id = ?1"), [id.get()], graph_node)
+        self.all(
+            "SELECT id, priority, passes, in_progress, needs_human_input, dependencies
+             FROM features ORDER BY id",
+            [],
+            |row| graph_node(row, 0).map(&mut mark),
+        )
     }
 
     /// How many features there are, pass, are in progress and wait for a human, by their flags.
@@ -296,16 +306,16 @@ fn feature(row: &Row<'_>) -> rusqlite::Result<Feature> {
     })
 }
 
-/// A node as its row alone has it.
-fn graph_node(row: &Row<'_>) -> rusqlite::Result<GraphNode> {
+/// A node as its row alone has it: its id in that column, and the others after it.
+pub(super) fn graph_node(row: &Row<'_>, first: usize) -> rusqlite::Result<GraphNode> {
     Ok(GraphNode {
-        id: FeatureId::from(row.integer(0, 0)?),
-        priority: row.integer(1, DEFAULT_PRIORITY)?,
-        passes: row.boolean(2)?,
-        in_progress: row.boolean(3)?,
-        needs_human_input: row.boolean(4)?,
+        id: FeatureId::from(row.integer(first, 0)?),
+        priority: row.integer(first + 1, DEFAULT_PRIORITY)?,
+        passes: row.boolean(first + 2)?,
+        in_progress: row.boolean(first + 3)?,
+        needs_human_input: row.boolean(first + 4)?,
         exhausted: false,
-        dependencies: dependencies(row, 5)?,
+        dependencies: dependencies(row, first + 5)?,
     })
 }
 
@@ -328,5 +338,8 @@ fn dependencies(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<FeatureId>
 pub(crate) fn dependencies_in(text: Option<&str>) -> Vec<FeatureId> {
     let Some(Value::Array(items)) = text.and_then(parse_json) else { return Vec::new() };
     let id = |item: &Value| item.as_i64().or_else(|| item.as_u64().map(|_| i64::MAX));
-    items.iter().filter_map(id).map(FeatureId::from).collect()
+    // No more room than they take: an index holds them for every feature.
+    let mut ids = Vec::with_capacity(items.len());
+    ids.extend(items.iter().filter_map(id).map(FeatureId::from));
+    ids
 }

@@ -10,7 +10,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::{Access, Tx};
+use rusqlite::types::ValueRef;
+
+use super::{Access, Circumstances, Tx, claims, features};
 use crate::types::{
     AttemptOutcome, ClaimRecord, DependencyGraph, Effect, EventId, FeatureId, GraphNode,
 };
@@ -56,18 +58,20 @@ impl SchedulingIndex {
         let touched = self.touched.borrow();
         if let Some(contents) = self.read.borrow_mut().as_mut() {
             contents.stale.extend(touched.iter().skip(before.touched));
+            contents.knows_attempts = false;
         }
     }
 
     /// The transaction has ended, with a commit or without any change.
     pub(crate) fn ended(&self) {
         self.touched.borrow_mut().clear();
-        // Others could not write meanwhile, so what they did before is known, and the rest is ours.
-        if self.has_caught_up.get()
-            && let Some(own) = self.own_event.get()
-            && let Some(contents) = self.read.borrow_mut().as_mut()
-        {
-            contents.seen.last = Some(own);
+        let Some(own) = self.own_event.get() else { return };
+        if let Some(contents) = self.read.borrow_mut().as_mut() {
+            contents.seen.own = Some(own);
+            // Others could not write meanwhile, so what they did before is known, and the rest is ours.
+            if self.has_caught_up.get() {
+                contents.seen.last = Some(own);
+            }
         }
     }
 
@@ -83,6 +87,13 @@ impl SchedulingIndex {
         self.touched.borrow_mut().push(id);
         if let Some(contents) = self.read.borrow_mut().as_mut() {
             contents.stale.insert(id);
+        }
+    }
+
+    /// The file's rules are about to change.
+    pub(super) fn touch_policy(&self) {
+        if let Some(contents) = self.read.borrow_mut().as_mut() {
+            contents.knows_attempts = false;
         }
     }
 
@@ -115,6 +126,7 @@ impl SchedulingIndex {
             None => Contents::read(tx)?,
         };
         self.has_caught_up.set(true);
+        contents.find_lapses(tx);
         contents.refresh(tx)?;
         let found = look(&contents);
         self.read.borrow_mut().replace(contents);
@@ -136,8 +148,12 @@ pub(super) struct Contents {
     flagged: BTreeSet<FeatureId>,
     /// The limit of attempts that the graph was built with.
     attempts: Option<u32>,
+    /// It is still the limit of the file.
+    knows_attempts: bool,
     /// What has to be read again.
     stale: BTreeSet<FeatureId>,
+    /// What was known of the world when it was last looked which claims are over.
+    looked_in: Circumstances,
     seen: Seen,
 }
 
@@ -152,6 +168,8 @@ struct Seen {
     /// The last event, and when it was: in a copy of the file that was put in its place, the same
     /// number is another event.
     last: Option<(EventId, i64)>,
+    /// The last one that is ours. There may be others' before it that nobody has looked at yet.
+    own: Option<(EventId, i64)>,
 }
 
 impl Contents {
@@ -185,7 +203,9 @@ impl Contents {
             over: BTreeSet::new(),
             flagged: BTreeSet::new(),
             attempts,
+            knows_attempts: true,
             stale: BTreeSet::new(),
+            looked_in: tx.circumstances().clone(),
             seen,
         };
         let is_over = |claim: &&ClaimRecord| tx.lapse(claim).is_some();
@@ -207,14 +227,16 @@ impl Contents {
         if version == self.seen.data_version {
             return Ok(true);
         }
+        self.knows_attempts = false;
         if !self.seen.has_triggers || schema_version(tx)? != self.seen.schema_version {
             return Ok(false);
         }
-        let since = match self.seen.last {
-            Some((event, at)) if tx.event_time(event)? != Some(at) => return Ok(false),
-            Some((event, _)) => event,
-            None => EventId::START,
-        };
+        for (event, at) in self.seen.last.into_iter().chain(self.seen.own) {
+            if tx.event_time(event)? != Some(at) {
+                return Ok(false);
+            }
+        }
+        let since = self.seen.last.map_or(EventId::START, |(event, _)| event);
         let events = tx.event_marks_after(since, MANY_EVENTS)?;
         if events.len() == MANY_EVENTS {
             return Ok(false);
@@ -270,39 +292,50 @@ impl Contents {
         self.stale.len() > 256 && self.stale.len() > self.graph.counts().total / 4
     }
 
-    /// Reads again what may have changed, and looks which claims are over by now.
-    fn refresh<A: Access>(&mut self, tx: &Tx<'_, A>) -> rusqlite::Result<()> {
-        let attempts = tx.attempts_limit()?;
-        if attempts != self.attempts {
-            self.attempts = attempts;
-            self.stale.extend(self.failures.keys().chain(&self.over));
+    /// Finds the claims that have come to be over since it was last looked, or seem to: their leases
+    /// may have been renewed since they were read. A group is carried out in one moment.
+    fn find_lapses<A: Access>(&mut self, tx: &Tx<'_, A>) {
+        if self.looked_in == *tx.circumstances() {
+            return;
         }
-        self.read_stale(tx)?;
-        for id in self.over_now(tx)? {
-            if !self.over.remove(&id) {
-                self.over.insert(id);
-            }
-            self.stale.insert(id);
-        }
-        self.read_stale(tx)
+        self.looked_in = tx.circumstances().clone();
+        let is_over = |claim: &ClaimRecord| tx.lapse(claim).is_some();
+        let changed =
+            self.owned.iter().filter(|(id, claim)| is_over(claim) != self.over.contains(id));
+        self.stale.extend(changed.map(|(id, _)| *id));
     }
 
-    fn read_stale<A: Access>(&mut self, tx: &Tx<'_, A>) -> rusqlite::Result<()> {
+    /// Reads again what may have changed.
+    ///
+    /// Invariant: no claim is taken for over whose lease somebody has renewed.
+    fn refresh<A: Access>(&mut self, tx: &Tx<'_, A>) -> rusqlite::Result<()> {
+        if !self.knows_attempts {
+            let attempts = tx.attempts_limit()?;
+            if attempts != self.attempts {
+                self.attempts = attempts;
+                self.stale.extend(self.failures.keys().chain(&self.over));
+            }
+            self.knows_attempts = true;
+        }
         for id in std::mem::take(&mut self.stale) {
-            let claim = tx.standing_claim(id)?.filter(|claim| claim.owner.is_some());
-            if let Some(claim) = claim {
-                self.owned.insert(id, claim);
+            let SchedulingRow { node, claim, failures } = tx.scheduling_row(id)?;
+            let claim = claim.filter(|claim| claim.owner.is_some());
+            if claim.as_ref().is_some_and(|claim| tx.lapse(claim).is_some()) {
+                self.over.insert(id);
             } else {
-                self.owned.remove(&id);
                 self.over.remove(&id);
             }
-            match tx.failures_of(id)? {
+            match claim {
+                Some(claim) => drop(self.owned.insert(id, claim)),
+                None => drop(self.owned.remove(&id)),
+            }
+            match failures {
                 0 => drop(self.failures.remove(&id)),
                 failures => drop(self.failures.insert(id, failures)),
             }
             self.flagged.remove(&id);
             let mut flagged = std::mem::take(&mut self.flagged);
-            let node = tx.graph_node(id)?.map(|mut node| {
+            let node = node.map(|mut node| {
                 self.mark(&mut node, &mut flagged);
                 node
             });
@@ -328,28 +361,6 @@ impl Contents {
         let failures = failures.saturating_add(is_over.into());
         node.exhausted = failures > 0 && self.attempts.is_some_and(|limit| failures >= limit);
     }
-
-    /// The features of which it has changed whether their owner's claim is over.
-    ///
-    /// Invariant: no claim is taken for over whose lease somebody has renewed.
-    fn over_now<A: Access>(&mut self, tx: &Tx<'_, A>) -> rusqlite::Result<Vec<FeatureId>> {
-        let mut changed = Vec::new();
-        for (id, claim) in &mut self.owned {
-            let was_over = self.over.contains(id);
-            let mut is_over = tx.lapse(claim).is_some();
-            if is_over && !was_over {
-                match tx.standing_claim(*id)? {
-                    Some(now) => *claim = now,
-                    None => continue,
-                }
-                is_over = tx.lapse(claim).is_some();
-            }
-            if is_over != was_over {
-                changed.push(*id);
-            }
-        }
-        Ok(changed)
-    }
 }
 
 impl Seen {
@@ -359,7 +370,50 @@ impl Seen {
             schema_version: schema_version(tx)?,
             has_triggers: tx.has_feature_triggers()?,
             last: tx.last_event_mark()?,
+            own: None,
         })
+    }
+}
+
+/// What the rows say that are about one feature.
+#[derive(Debug, Default)]
+struct SchedulingRow {
+    /// `None` where there is no such feature.
+    node: Option<GraphNode>,
+    claim: Option<ClaimRecord>,
+    failures: u32,
+}
+
+impl<A: Access> Tx<'_, A> {
+    /// All of it by one statement: one for each would take three times as long.
+    fn scheduling_row(&self, id: FeatureId) -> rusqlite::Result<SchedulingRow> {
+        let row = self.first(
+            claims::select_claims!(
+                ", (SELECT failures FROM autoforge_budgets AS budget
+                     WHERE budget.feature_id = wanted.id),
+                     feature.id, feature.priority, feature.passes, feature.in_progress,
+                     feature.needs_human_input, feature.dependencies
+                 FROM (SELECT ?1 AS id) AS wanted
+                 LEFT JOIN features AS feature ON feature.id = wanted.id
+                 LEFT JOIN autoforge_claims AS claim
+                     ON claim.feature_id = wanted.id AND claim.outcome IS NULL"
+            ),
+            [id.get()],
+            |row| {
+                let is_there =
+                    |column| Ok::<_, rusqlite::Error>(row.get_ref(column)? != ValueRef::Null);
+                Ok(SchedulingRow {
+                    claim: if is_there(0)? { Some(claims::claim(row)?) } else { None },
+                    failures: claims::failures(row, claims::COLUMNS)?,
+                    node: if is_there(claims::COLUMNS + 1)? {
+                        Some(features::graph_node(row, claims::COLUMNS + 1)?)
+                    } else {
+                        None
+                    },
+                })
+            },
+        )?;
+        Ok(row.unwrap_or_default())
     }
 }
 

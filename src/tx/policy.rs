@@ -44,6 +44,9 @@ impl<A: Access> Tx<'_, A> {
 
 impl Tx<'_, Write> {
     pub(crate) fn set_policy(&self, policy: &Policy) -> rusqlite::Result<()> {
+        if let Some(index) = self.index {
+            index.touch_policy();
+        }
         let seconds = i64::try_from(policy.answers_for.as_secs()).unwrap_or(i64::MAX);
         for (fact, value) in [
             ("attempts", policy.attempts.map_or(0, i64::from)),

@@ -4,11 +4,13 @@
 //! export, which has every key.
 
 use std::collections::HashMap;
-use std::str;
+use std::{fmt, str};
 
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{Feature, FeatureId, Limits, Steps, parse_json};
+use super::json_text::without_lone_surrogates;
+use super::{Feature, FeatureId, Limits, Steps};
 
 impl Feature {
     /// Reads a list of features: JSON in UTF-8, with or without a byte order mark.
@@ -32,25 +34,13 @@ impl Feature {
     /// that it has more than [`Limits::BULK`] entries, or which is the first entry that cannot be
     /// stored and why.
     pub fn parse_backlog(json: &[u8]) -> Result<Vec<Self>, BacklogProblem> {
-        let items = match parse(json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json))? {
-            Value::Array(items) => items,
-            other => return Err(BacklogProblem::NotAnArray { found: kind(&other) }),
-        };
-        if items.len() > Limits::BULK {
-            return Err(BacklogProblem::TooMany { count: items.len(), max: Limits::BULK });
-        }
-        let mut first_with = HashMap::with_capacity(items.len());
-        let mut entries = Vec::with_capacity(items.len());
-        for ((index, item), number) in items.into_iter().enumerate().zip(1..) {
-            let entry = Self::parse(item, number)
-                .map_err(|problem| BacklogProblem::Entry { index, problem })?;
-            if let Some(first) = first_with.insert(entry.id, index) {
-                let problem = EntryProblem::DuplicateId { id: entry.id, first };
-                return Err(BacklogProblem::Entry { index, problem });
-            }
-            entries.push(entry);
-        }
-        Ok(entries)
+        let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
+        entries(json).unwrap_or_else(|error| {
+            // Python reads half a surrogate pair, so a list that has one was fine until now.
+            let readable = str::from_utf8(json).ok().and_then(without_lone_surrogates);
+            let again = readable.and_then(|text| entries(text.as_bytes()).ok());
+            again.unwrap_or_else(|| Err(BacklogProblem::not_json(&error)))
+        })
     }
 
     /// `number` is the 1-based position.
@@ -167,17 +157,72 @@ pub enum EntryProblem {
     },
 }
 
-fn parse(json: &[u8]) -> Result<Value, BacklogProblem> {
-    serde_json::from_slice(json).or_else(|error| {
-        // Python reads half a surrogate pair, so a list that has one was fine until now.
-        str::from_utf8(json).ok().and_then(parse_json).ok_or_else(|| {
-            let (line, column) = (error.line(), error.column());
-            let message = error.to_string();
-            let position = format!(" at line {line} column {column}");
-            let detail = message.strip_suffix(&position).unwrap_or(&message).to_owned();
-            BacklogProblem::NotJson { line, column, detail }
-        })
-    })
+impl BacklogProblem {
+    fn not_json(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let message = error.to_string();
+        let position = format!(" at line {line} column {column}");
+        let detail = message.strip_suffix(&position).unwrap_or(&message).to_owned();
+        Self::NotJson { line, column, detail }
+    }
+}
+
+/// Reads one entry after the other, so that no more than one is held in a form of its own. What is
+/// no JSON at all is told before what is wrong with an entry.
+fn entries(json: &[u8]) -> serde_json::Result<Result<Vec<Feature>, BacklogProblem>> {
+    if json.trim_ascii_start().first() != Some(&b'[') {
+        let other: Value = serde_json::from_slice(json)?;
+        return Ok(Err(BacklogProblem::NotAnArray { found: kind(&other) }));
+    }
+    let mut json = serde_json::Deserializer::from_slice(json);
+    let entries = json.deserialize_seq(Entries::default())?;
+    json.end().map(|()| entries)
+}
+
+#[derive(Default)]
+struct Entries {
+    read: Vec<Feature>,
+    first_with: HashMap<FeatureId, usize>,
+}
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Result<Vec<Feature>, BacklogProblem>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut problem = None;
+        let mut count = 0;
+        while problem.is_none()
+            && count < Limits::BULK
+            && let Some(item) = list.next_element()?
+        {
+            problem = self.add(count, item).err();
+            count += 1;
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            count += 1;
+        }
+        if count > Limits::BULK {
+            return Ok(Err(BacklogProblem::TooMany { count, max: Limits::BULK }));
+        }
+        Ok(problem.map_or(Ok(self.read), Err))
+    }
+}
+
+impl Entries {
+    fn add(&mut self, index: usize, item: Value) -> Result<(), BacklogProblem> {
+        let refuse = |problem| BacklogProblem::Entry { index, problem };
+        let number = i64::try_from(index).map_or(i64::MAX, |index| index.saturating_add(1));
+        let entry = Feature::parse(item, number).map_err(refuse)?;
+        if let Some(first) = self.first_with.insert(entry.id, index) {
+            return Err(refuse(EntryProblem::DuplicateId { id: entry.id, first }));
+        }
+        self.read.push(entry);
+        Ok(())
+    }
 }
 
 /// The value of a key that is there and not null.
@@ -300,6 +345,17 @@ mod tests {
             "dependencies": null, "human_input_request": null, "human_input_response": null});
         assert_eq!(only(nulls), expected);
         assert_eq!(list(&json!([])), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_before_what_is_wrong_with_an_entry() {
+        let text = |end: &str| format!(r#"[{{"id": 0}}, {{"name": "b"{end}"#);
+        let refused = |end| Feature::parse_backlog(text(end).as_bytes()).unwrap_err();
+        let wrong = EntryProblem::IdBelowOne { id: 0 };
+        assert_eq!(refused("}]"), BacklogProblem::Entry { index: 0, problem: wrong });
+        for end in ["", "}", "},]", "}] x", "}]]"] {
+            assert!(matches!(refused(end), BacklogProblem::NotJson { line: 1, .. }), "{end}");
+        }
     }
 
     #[test]

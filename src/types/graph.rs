@@ -165,6 +165,7 @@ impl DependencyGraph {
             is_there: true,
             named_by: Vec::new(),
         }));
+        graph.make_room();
         for at in 0..graph.slots.len() {
             graph.link(at);
         }
@@ -357,6 +358,21 @@ impl DependencyGraph {
         };
         self.slots.push(Slot { node, is_there: false, named_by });
         Some(at)
+    }
+
+    /// Lists that grow by themselves take half as much again.
+    fn make_room(&mut self) {
+        let mut named = vec![0; self.slots.len()];
+        for at in 0..self.slots.len() {
+            for of in self.names(at).iter().filter_map(|id| slot_of(&self.slots, *id)) {
+                if let Some(count) = named.get_mut(of) {
+                    *count += 1;
+                }
+            }
+        }
+        for (slot, named) in self.slots.iter_mut().zip(named) {
+            slot.named_by.reserve_exact(named);
+        }
     }
 
     fn named_by_mut(&mut self, id: FeatureId) -> &mut Vec<usize> {

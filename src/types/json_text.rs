@@ -172,7 +172,7 @@ fn float_text(value: f64) -> String {
 
 /// The text with every `\uD800`..`\uDFFF` that is not half of a pair replaced by `\ufffd`; `None`
 /// where there is no such escape.
-fn without_lone_surrogates(text: &str) -> Option<String> {
+pub(super) fn without_lone_surrogates(text: &str) -> Option<String> {
     let mut fixed = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\\') {

@@ -1,10 +1,13 @@
 //! Creating, changing, deleting and listing features, and the ids they get.
 
+use std::ops::ControlFlow;
+
 use autoforge_store::{
     BulkRefusal, ClaimFeature, CreateFeature, CreateFeatures, CreateRefusal, DeleteFeature, Error,
-    Feature, FeatureChanges, FeatureRefusal, GetBoard, GetFeature, GetStats, GetSummary,
-    ImportBacklog, InvalidFeature, Limits, ListFeatures, MarkPassing, NewFeature, PlannedFeature,
-    PriorityProblem, Refusal, SetDependencies, Steps, Store, UpdateFeature, UpdateRefusal,
+    Feature, FeatureChanges, FeatureRefusal, FoldFeatures, GetBoard, GetFeature, GetStats,
+    GetSummary, ImportBacklog, InvalidFeature, Limits, ListFeatures, MarkPassing, NewFeature,
+    PlannedFeature, PriorityProblem, Refusal, SetDependencies, Steps, Store, UpdateFeature,
+    UpdateRefusal,
 };
 use serde_json::json;
 
@@ -333,6 +336,25 @@ fn lists_summaries_and_counts_agree() {
     assert_eq!(store.call(GetStats).unwrap().total, 4);
     let missing = Err(Error::Refused(FeatureRefusal::NotFound { id: 9.into() }));
     assert_eq!(store.call(GetSummary { id: 9.into() }), missing);
+}
+
+#[test]
+fn whoever_folds_features_sees_the_list_and_may_break_off() {
+    let (_project, store) = Project::with_features(3);
+    let changes = FeatureChanges { priority: Some(9), ..Default::default() };
+    update(&store, 1, changes).unwrap();
+    let fold = |max: usize| {
+        let fold = move |mut seen: Vec<Feature>, feature: Feature| {
+            if seen.len() == max {
+                return ControlFlow::Break(seen.len());
+            }
+            seen.push(feature);
+            ControlFlow::Continue(seen)
+        };
+        store.call(FoldFeatures::new(Vec::new(), fold)).unwrap()
+    };
+    assert_eq!(fold(3), ControlFlow::Continue(store.call(ListFeatures).unwrap()));
+    assert_eq!(fold(2), ControlFlow::Break(2));
 }
 
 #[test]

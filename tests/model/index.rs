@@ -10,7 +10,8 @@ use autoforge_store::testing::{Call, Foreign, Op, World, call, foreign, op};
 use autoforge_store::{
     Caller, Circumstances, ClaimFeature, Command, CreateFeatures, DeleteFeature, Features,
     GetBlocked, GetGraph, GetReady, GetSnapshot, GetStats, Moment, NewFeature, OpenOptions,
-    PlannedFeature, Read, RenewClaims, RetryFeature, Store, Timestamp, Undo, UndoTarget,
+    PlannedFeature, Policy, Read, RenewClaims, RetryFeature, SetPolicy, Store, Timestamp, Undo,
+    UndoTarget,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -230,6 +231,56 @@ fn a_row_that_got_another_number_is_noticed_though_the_history_tells_of_the_new_
     let sql = "UPDATE features SET id = 9, priority = 9 WHERE id = 1";
     project.foreign.execute(sql, []).unwrap();
     assert_eq!(project.ready(), [2, 3, 9]);
+    project.compare();
+}
+
+#[test]
+fn a_copy_put_in_the_place_of_the_file_is_told_by_the_time_of_its_last_event() {
+    let (_folder, mut project) = three_ready();
+    let claim = |id: i64| format!("UPDATE features SET in_progress = 1 WHERE id = {id};");
+    let version = |project: &Project| {
+        let sql = "PRAGMA schema_version";
+        project.foreign.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    project.carry_out(&Step::Copy);
+    project.store.call(ClaimFeature { id: 1.into() }).unwrap();
+    assert_eq!(project.ready(), [2, 3]);
+    let before = version(&project);
+    project.carry_out(&Step::PutBack(Vec::new()));
+    // As where the file was overwritten by other means than SQLite's.
+    let sql = format!("PRAGMA schema_version = {before}; {} {}", claim(2), claim(3));
+    project.foreign.execute_batch(&sql).unwrap();
+    assert_eq!(version(&project), before);
+    assert_eq!(project.ready(), [1]);
+    project.compare();
+}
+
+#[test]
+fn more_changes_than_are_read_one_by_one_are_all_noticed() {
+    let (_folder, project) = three_ready();
+    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000)
+         INSERT INTO autoforge_events (at, feature_id, kind, fields, overrode)
+         SELECT n, 1, 'edited', 1, 0 FROM n";
+    let sql = format!("{many}; UPDATE features SET in_progress = 1 WHERE id = 2;");
+    project.foreign.execute_batch(&sql).unwrap();
+    assert_eq!(project.ready(), [1, 3]);
+    project.compare();
+}
+
+#[test]
+fn the_limit_of_attempts_that_counts_is_the_one_of_now() {
+    let (_folder, project) = three_ready();
+    let sql = "INSERT INTO autoforge_budgets (feature_id, failures) VALUES (1, 2)";
+    project.foreign.execute(sql, []).unwrap();
+    assert_eq!(project.ready(), [1, 2, 3]);
+    let limit = |attempts| SetPolicy(Policy { attempts, ..Policy::default() });
+    project.store.call(limit(Some(2))).unwrap();
+    assert_eq!(project.ready(), [2, 3]);
+    project.store.call(limit(None)).unwrap();
+    assert_eq!(project.ready(), [1, 2, 3]);
+    let theirs = "UPDATE autoforge_store SET value = 1 WHERE fact = 'attempts'";
+    project.foreign.execute(theirs, []).unwrap();
+    assert_eq!(project.ready(), [2, 3]);
     project.compare();
 }
 

@@ -1,7 +1,10 @@
 //! Looking at features.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
+use std::ops::ControlFlow;
 
 use super::{FeatureRefusal, existing};
 use crate::command::Command;
@@ -115,6 +118,65 @@ impl Command for ListFeatures {
 
     fn run(&self, tx: &Tx<'_, Read>) -> Result<Vec<Feature>, Failure<Infallible>> {
         Ok(tx.features()?)
+    }
+}
+
+/// Folds every feature into a value, one at a time, ordered by priority, then id, all as of one moment:
+/// for lists that shall not be held in memory. Answers the value, or what the fold broke off with; as
+/// [`Iterator::try_fold`].
+///
+/// The fold runs on the engine's thread, which does nothing else meanwhile and keeps the log from being
+/// begun anew. So it must not wait: write to a file or to memory, not to a pipe. It must not call the
+/// store either. One that panics is a command that panics: see
+/// [`StorageError::Panicked`](crate::StorageError::Panicked).
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use std::ops::ControlFlow;
+/// use autoforge_store::{Feature, FoldFeatures, Store};
+///
+/// let store = Store::open_project(dir.path()).unwrap();
+/// let longest = FoldFeatures::new(0, |longest: usize, feature: Feature| {
+///     let length = feature.description.len();
+///     if length > 10_000 { return ControlFlow::Break(feature.id) }
+///     ControlFlow::Continue(longest.max(length))
+/// });
+/// assert_eq!(store.call(longest).unwrap(), ControlFlow::Continue(0));
+/// ```
+pub struct FoldFeatures<S, F>(RefCell<Option<(S, F)>>);
+
+impl<S, F> FoldFeatures<S, F> {
+    /// Begins with this value, and makes of it and a feature the next one.
+    pub fn new<B>(begin: S, fold: F) -> Self
+    where
+        F: FnMut(S, Feature) -> ControlFlow<B, S>,
+    {
+        Self(RefCell::new(Some((begin, fold))))
+    }
+}
+
+impl<S, F> fmt::Debug for FoldFeatures<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FoldFeatures").finish_non_exhaustive()
+    }
+}
+
+impl<S, F, B> Command for FoldFeatures<S, F>
+where
+    S: Send + 'static,
+    F: FnMut(S, Feature) -> ControlFlow<B, S> + Send + 'static,
+    B: Send + 'static,
+{
+    const NAME: &'static str = "fold_features";
+    type Database = Features;
+    type Access = Read;
+    type Output = ControlFlow<B, S>;
+    type Rejection = Infallible;
+
+    fn run(&self, tx: &Tx<'_, Read>) -> Result<ControlFlow<B, S>, Failure<Infallible>> {
+        // A command is carried out once.
+        let (begin, fold) = self.0.take().ok_or(rusqlite::Error::InvalidQuery)?;
+        Ok(tx.fold_features(begin, fold)?)
     }
 }
 
