@@ -7,11 +7,12 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use super::backup::BackupArgs;
 use super::commands::{
-    AddArgs, AnswerArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs, ConversationsArgs,
-    DeleteArgs, DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs, GraphArgs, ImportArgs,
-    InitArgs, ListArgs, LogArgs, McpConfigArgs, MigrateArgs, PassArgs, PolicyArgs, ProgressArgs,
-    ProjectsArgs, ReadyArgs, RecoverArgs, ReleaseArgs, ResetArgs, RestoreArgs, RetryArgs,
-    SchedulesArgs, SettingsArgs, ShowArgs, SkipArgs, StatusArgs, UndoArgs, WatchArgs,
+    AddArgs, AnswerArgs, BenchArgs, BlockedArgs, ClaimArgs, ClaimsArgs, CompletionsArgs,
+    ConversationsArgs, DeleteArgs, DependsArgs, EditArgs, ExplainArgs, ExportArgs, FailArgs,
+    GraphArgs, ImportArgs, InitArgs, ListArgs, LogArgs, McpConfigArgs, MigrateArgs, PassArgs,
+    PolicyArgs, ProgressArgs, ProjectsArgs, ReadyArgs, RecoverArgs, ReleaseArgs, ResetArgs,
+    RestoreArgs, RetryArgs, SchedulesArgs, SettingsArgs, ShowArgs, SkipArgs, StatusArgs, UndoArgs,
+    WatchArgs,
 };
 use super::exit::EXIT_CODES;
 use super::run::RunArgs;
@@ -183,6 +184,8 @@ pub(crate) enum Command {
     /// Put this machine and its disk to the test: agents that are killed at random, for as long as
     /// you say, then everything verified.
     Soak(SoakArgs),
+    /// Measure a disk: what it makes of commands that are durable when they are answered.
+    Bench(BenchArgs),
     /// An agent that only pretends.
     #[command(hide = true)]
     SimulatedAgent(SimulatedArgs),

@@ -4,6 +4,7 @@
 
 mod add;
 mod answer;
+mod bench;
 mod claim;
 mod claims;
 mod completions;
@@ -38,6 +39,7 @@ pub(super) mod watch;
 
 pub(crate) use add::AddArgs;
 pub(crate) use answer::AnswerArgs;
+pub(crate) use bench::BenchArgs;
 pub(crate) use claim::ClaimArgs;
 pub(crate) use claims::ClaimsArgs;
 pub(crate) use completions::CompletionsArgs;
@@ -120,6 +122,7 @@ pub(super) fn task(command: &Command) -> Option<&dyn Task> {
         Command::Projects(args) => args,
         Command::Settings(args) => args,
         Command::McpConfig(args) => args,
+        Command::Bench(args) => args,
         Command::Completions(args) => args,
         Command::Mcp(_)
         | Command::Demo(_)

@@ -1,6 +1,7 @@
 //! The command line as its users meet it: arguments, stdout, stderr, exit code.
 #![cfg(test)]
 
+mod bench;
 mod claims;
 mod conversations;
 mod features;
