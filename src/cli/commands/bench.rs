@@ -1,13 +1,13 @@
 //! `bench`.
 
-use std::fs;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::Task;
 use crate::cli::exit::Failed;
@@ -16,12 +16,13 @@ use crate::cli::page::{Cell, Page, Tone};
 use crate::cli::run::Latencies;
 use crate::cli::session::Session;
 use crate::cli::stage;
+use crate::cli::view::insert;
 use crate::{
     ClaimNext, ClaimedNext, ClearInProgress, CreateFeatures, NewFeature, PlannedFeature, Store,
 };
 
-/// How many agents of one process call at the same time.
-const CALLERS: [usize; 3] = [1, 8, 64];
+/// So many agents call at the same time.
+const AGENTS: [usize; 3] = [1, 8, 64];
 /// Features enough for all of them.
 const FEATURES: usize = 1_000;
 /// What is written before each sync: a page of a database.
@@ -50,28 +51,25 @@ impl Task for BenchArgs {
             .map_err(|error| Failed::file("writing in", &self.folder, &error))?;
         let (_, store) = stage::new_project(Some(&scratch.0), "bench", session.options())?;
         store.call(CreateFeatures::new(backlog()?))?;
-        let calls = CALLERS
+        let calls = AGENTS
             .into_iter()
-            .map(|callers| Ok((callers, measure_calls(&store, callers, time)?)))
+            .map(|agents| Ok((agents, Rates::of(measure_calls(&store, agents, time)?, time))))
             .collect::<Result<Vec<_>, Failed>>()?;
         store.close();
-        drop(scratch);
-        let mut syncs = Rates::of(syncs, time);
+        let syncs = Rates::of(syncs, time);
         if syncs.median < TOO_FAST {
             session.warn(
                 "a sync returns faster than any medium can write: this is memory, a disk with a battery, or \
                  one that only says so and loses what was acknowledged when the power fails",
             );
         }
-        let mut calls: Vec<(usize, Rates)> =
-            calls.into_iter().map(|(callers, took)| (callers, Rates::of(took, time))).collect();
-        Ok(answer(&mut syncs, &mut calls))
+        Ok(answer(&syncs, &calls))
     }
 }
 
-fn answer(syncs: &mut Rates, calls: &mut [(usize, Rates)]) -> Answer {
-    let rows = calls.iter().map(|(callers, rates)| {
-        let mut row = vec![Cell::strong(callers)];
+fn answer(syncs: &Rates, calls: &[(usize, Rates)]) -> Answer {
+    let rows = calls.iter().map(|(agents, rates)| {
+        let mut row = vec![Cell::strong(agents)];
         row.extend(rates.cells());
         row.push(Cell::plain(format!("{:.1}", rates.a_second / syncs.a_second)));
         row
@@ -81,7 +79,7 @@ fn answer(syncs: &mut Rates, calls: &mut [(usize, Rates)]) -> Answer {
         .field("99 %", Cell::plain(milliseconds(syncs.slow)))
         .field("syncs a second", Cell::plain(format!("{:.0}", syncs.a_second)))
         .table(&["AGENTS", "CALLS/S", "MEDIAN", "99 %", "LONGEST", "PER SYNC"], rows.collect());
-    if let [(_, alone), .., (many, together)] = &*calls {
+    if let [(_, alone), .., (many, together)] = calls {
         let expect = format!(
             "one agent is answered in {}; {many} that call without a pause share the syncs, and each is \
              answered within {}",
@@ -92,9 +90,9 @@ fn answer(syncs: &mut Rates, calls: &mut [(usize, Rates)]) -> Answer {
     }
     let data = json!({
         "sync": syncs.json(),
-        "calls": calls.iter().map(|(callers, rates)| {
+        "calls": calls.iter().map(|(agents, rates)| {
             let mut one = rates.json();
-            crate::cli::view::insert(&mut one, "agents", json!(callers));
+            insert(&mut one, "agents", json!(agents));
             one
         }).collect::<Value>(),
     });
@@ -162,32 +160,37 @@ fn measure_syncs(folder: &Path, time: Duration) -> io::Result<Latencies> {
     Ok(took)
 }
 
-/// Claims the next feature and gives it back, over and over, in so many threads.
-fn measure_calls(store: &Store, callers: usize, time: Duration) -> Result<Latencies, Failed> {
+/// So many agents at once claim the next feature and give it back, over and over.
+fn measure_calls(store: &Store, agents: usize, time: Duration) -> Result<Latencies, Failed> {
+    let system = |error: &dyn fmt::Display| Failed::new("system", error);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| system(&e))?;
     let end = Instant::now() + time;
-    let call = || {
-        let mut took = Vec::new();
-        while Instant::now() < end {
-            let began = Instant::now();
-            let claimed = store.call(ClaimNext)?;
-            took.push(began.elapsed());
-            let ClaimedNext::Feature(claimed) = claimed else { continue };
-            let began = Instant::now();
-            store.call(ClearInProgress { id: claimed.feature.id })?;
-            took.push(began.elapsed());
+    runtime.block_on(async {
+        let mut working = JoinSet::new();
+        for _ in 0..agents {
+            working.spawn(agent(store.clone(), end));
         }
-        Ok(took)
-    };
-    let calls: Vec<Result<Vec<Duration>, Failed>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..callers).map(|_| scope.spawn(call)).collect();
-        let panicked = |_| Err(Failed::new("internal", "a measuring thread panicked"));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
-    });
-    let mut all = Latencies::default();
-    for took in calls {
-        took?.into_iter().for_each(|took| all.add(took));
+        let mut all = Latencies::default();
+        while let Some(took) = working.join_next().await {
+            took.map_err(|error| system(&error))??.into_iter().for_each(|took| all.add(took));
+        }
+        Ok(all)
+    })
+}
+
+/// How long each call took.
+async fn agent(store: Store, end: Instant) -> Result<Vec<Duration>, Failed> {
+    let mut took = Vec::new();
+    while Instant::now() < end {
+        let began = Instant::now();
+        let claimed = store.submit(ClaimNext)?.await?;
+        took.push(began.elapsed());
+        let ClaimedNext::Feature(claimed) = claimed else { continue };
+        let began = Instant::now();
+        store.submit(ClearInProgress { id: claimed.feature.id })?.await?;
+        took.push(began.elapsed());
     }
-    Ok(all)
+    Ok(took)
 }
 
 fn backlog() -> Result<Vec<PlannedFeature>, Failed> {
@@ -196,7 +199,7 @@ fn backlog() -> Result<Vec<PlannedFeature>, Failed> {
         let steps = ["Open the page", "Press the button", "See that it works"];
         let feature =
             NewFeature::new("Measuring", name, "A description of usual length. ".repeat(8), steps)
-                .map_err(|problem| Failed::new("internal", problem))?;
+                .map_err(|problem| Failed::new("invalid_feature", problem))?;
         Ok(PlannedFeature { feature, depends_on: Vec::new() })
     };
     (1..=FEATURES).map(planned).collect()
