@@ -25,7 +25,7 @@ use rusqlite::Connection;
 
 /// What tells a process its part: who, by which means, for how long, where.
 const PART: &str = "AUTOFORGE_STORE_BENCH_PART";
-const PROCESSES: [usize; 4] = [1, 2, 4, 8];
+const PROCESSES: [usize; 5] = [1, 2, 4, 8, 16];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Means {

@@ -224,6 +224,9 @@ fn protect(connection: &Connection) -> rusqlite::Result<()> {
         connection.set_limit(limit, value)?;
     }
     connection.pragma_update(None, "cell_size_check", true)?;
+    // KiB, and only as far as the file has them. A large group on a large file changes more pages than
+    // SQLite keeps of itself, and what does not fit is written to the log before the commit.
+    connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "mmap_size", 0)
 }
 
