@@ -14,7 +14,7 @@ impl<A: Access> Tx<'_, A> {
     }
 
     /// How often a feature may fail; `None` where there is no limit.
-    pub(super) fn attempts_limit(&self) -> rusqlite::Result<Option<u32>> {
+    pub(crate) fn attempts_limit(&self) -> rusqlite::Result<Option<u32>> {
         Ok(match self.fact("attempts")? {
             None => Policy::default().attempts,
             // Anything below 1 stands for no limit.

@@ -287,7 +287,7 @@ fn claimable(
         taken => return Ok((feature, taken)),
     }
     let failures = tx.failures_of(id)?;
-    match tx.policy()?.attempts {
+    match tx.attempts_limit()? {
         Some(limit) if failures >= limit => {
             refuse(FeatureRefusal::OutOfAttempts { id, failures, limit })
         }
