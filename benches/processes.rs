@@ -4,7 +4,7 @@
 //! bare connection with SQLite's own waiting and AutoForge's statements, which does less (no history, no
 //! owner). The store also with eight callers in each process. They take turns, since disks change their mind; ratios are of one run. For each number of
 //! processes: commits a second of all together, against one process; the least served against the most
-//! served; the slowest call.
+//! served; median, 99th percentile and longest of a call. `benches/plots/processes.csv` has these.
 //!
 //! `--quick` for a first look.
 #![expect(
@@ -37,12 +37,8 @@ enum Means {
 
 const CROWD: i64 = 8;
 
-/// What a process got.
-#[derive(Debug, Clone, Copy, Default)]
-struct Got {
-    commits: u64,
-    slowest: Duration,
-}
+/// How long each commit of a process took.
+type Got = Vec<Duration>;
 
 fn main() {
     if let Ok(part) = std::env::var(PART) {
@@ -55,7 +51,9 @@ fn main() {
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
     let (rounds, milliseconds) = if quick { (1, 1_000) } else { (3, 3_000) };
-    println!("means, processes: commits/s, of one process's, least/most served, slowest call");
+    println!(
+        "means, processes: commits/s, of one process's, least/most served, median / 99 % / longest"
+    );
     let mut alone: BTreeMap<Means, f64> = BTreeMap::new();
     for processes in PROCESSES {
         let mut runs: BTreeMap<Means, Vec<Vec<Got>>> = BTreeMap::new();
@@ -66,11 +64,18 @@ fn main() {
             let rate = median(runs.iter().map(|run| rate(run, milliseconds)).collect());
             let alone = *alone.entry(means).or_insert(rate);
             let fairness = runs.iter().map(|run| fairness(run)).fold(1.0, f64::min);
-            let slowest = runs.iter().flatten().map(|got| got.slowest).max().unwrap_or_default();
+            let mut calls: Vec<Duration> = runs.into_iter().flatten().flatten().collect();
+            calls.sort_unstable();
+            let at = |share: usize| {
+                let call = calls.get(calls.len() * share / 100).or(calls.last());
+                call.copied().unwrap_or_default().as_secs_f64() * 1_000.0
+            };
             println!(
-                "{means:?}, {processes}: {rate:.0}, {:.2}x, {fairness:.2}, {:.1} ms",
+                "{means:?}, {processes}: {rate:.0}, {:.2}x, {fairness:.2}, {:.2} / {:.2} / {:.1} ms",
                 rate / alone,
-                slowest.as_secs_f64() * 1_000.0
+                at(50),
+                at(99),
+                at(100)
             );
         }
     }
@@ -83,12 +88,12 @@ fn median(mut rates: Vec<f64>) -> f64 {
 
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
 fn rate(run: &[Got], milliseconds: u64) -> f64 {
-    run.iter().map(|got| got.commits).sum::<u64>() as f64 * 1_000.0 / milliseconds as f64
+    run.iter().map(Vec::len).sum::<usize>() as f64 * 1_000.0 / milliseconds as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
 fn fairness(run: &[Got]) -> f64 {
-    let commits = || run.iter().map(|got| got.commits as f64);
+    let commits = || run.iter().map(|got| got.len() as f64);
     commits().fold(f64::INFINITY, f64::min) / commits().fold(1.0, f64::max)
 }
 
@@ -118,9 +123,8 @@ fn run(means: Means, processes: usize, milliseconds: u64) -> Vec<Got> {
             let mut line = String::new();
             output.read_to_string(&mut line).unwrap();
             assert!(child.wait().unwrap().success());
-            let mut figures = line.split_whitespace().map(|figure| figure.parse().unwrap());
-            let (commits, slowest) = (figures.next().unwrap(), figures.next().unwrap());
-            Got { commits, slowest: Duration::from_micros(slowest) }
+            let micros = |figure: &str| Duration::from_micros(figure.parse().unwrap());
+            line.split_whitespace().map(micros).collect()
         })
         .collect()
 }
@@ -147,7 +151,8 @@ fn play(part: &str) {
         "Crowd" => through_the_store(who * CROWD..(who + 1) * CROWD, time, path),
         _ => through_the_store(who..who + 1, time, path),
     };
-    println!("{} {}", got.commits, got.slowest.as_micros());
+    let micros: Vec<String> = got.iter().map(|call| call.as_micros().to_string()).collect();
+    println!("{}", micros.join(" "));
 }
 
 fn through_the_store(callers: std::ops::Range<i64>, time: Duration, path: &Path) -> Got {
@@ -165,10 +170,7 @@ fn through_the_store(callers: std::ops::Range<i64>, time: Duration, path: &Path)
     };
     let got = std::thread::scope(|scope| {
         let callers: Vec<_> = callers.map(|id| scope.spawn(move || call(id.into()))).collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).fold(Got::default(), |all, got| {
-            let slowest = all.slowest.max(got.slowest);
-            Got { commits: all.commits + got.commits, slowest }
-        })
+        callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
     });
     store.close();
     got
@@ -197,12 +199,11 @@ fn begin_together() {
 
 fn repeat(time: Duration, mut commit: impl FnMut(bool)) -> Got {
     let began = Instant::now();
-    let mut got = Got::default();
+    let mut got = Got::new();
     while began.elapsed() < time {
         let call = Instant::now();
-        commit(got.commits.is_multiple_of(2));
-        got.slowest = got.slowest.max(call.elapsed());
-        got.commits += 1;
+        commit(got.len().is_multiple_of(2));
+        got.push(call.elapsed());
     }
     got
 }
