@@ -224,9 +224,6 @@ fn protect(connection: &Connection) -> rusqlite::Result<()> {
         connection.set_limit(limit, value)?;
     }
     connection.pragma_update(None, "cell_size_check", true)?;
-    // KiB, and only as far as the file has them. A large group on a large file changes more pages than
-    // SQLite keeps of itself, and what does not fit is written to the log before the commit.
-    connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "mmap_size", 0)
 }
 
@@ -375,6 +372,9 @@ impl Opening<'_> {
         let settled = self.retry(|connection| {
             connection.pragma_update(None, "synchronous", synchronous)?;
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            // KiB, and only as far as the file has them. A large group on a large file changes more
+            // pages than SQLite keeps of itself, and what does not fit is written before the commit.
+            connection.pragma_update(None, "cache_size", -16_384)?;
             connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))
         })?;
         if settled == synchronous && (!log || journal == JournalMode::Wal) {
