@@ -26,6 +26,10 @@ pub(super) struct ChangeSql {
     /// Writes an event down for what these values, after the head, will change in the feature's row;
     /// none where they change nothing.
     pub(super) note_from_row: String,
+    /// Writes an event down for a row that is there now, with what it holds.
+    pub(super) note_appeared: String,
+    /// The same for a row that will go.
+    pub(super) note_vanishes: String,
 }
 
 impl ChangeSql {
@@ -48,11 +52,16 @@ impl ChangeSql {
         let columns = list(fields, |_, field| format!("{field}, "));
         let sets = list(fields, |at, field| format!("{field} = ?{}, ", at + 2));
         let head = (1..=HEAD_PARAMETERS).fold(String::new(), |head, at| format!("{head}?{at}, "));
-        let old_and_new = format!(
-            "{}{}",
-            list(fields, |_, field| format!(", old_{field}")),
-            list(fields, |_, field| format!(", new_{field}")),
-        );
+        let columns_of = |prefix| list(fields, |_, field| format!(", {prefix}{field}"));
+        let [row, old_columns, new_columns] = ["", "old_", "new_"].map(columns_of);
+        let old_and_new = format!("{old_columns}{new_columns}");
+        let whole = |columns: &str| {
+            format!(
+                "INSERT INTO autoforge_events ({HEAD}{columns})
+                 SELECT {head}{}{row} FROM features WHERE id = ?3",
+                fields.bits()
+            )
+        };
         let given = (0..2 * count).fold(String::new(), |all, at| format!("{all}, ?{}", after(at)));
         let differs = |at, field| format!("{field} IS NOT ?{}", after(at));
         // Where there is one column alone, there is no event unless it differs.
@@ -80,6 +89,8 @@ impl ChangeSql {
                 "INSERT INTO autoforge_events ({HEAD}{old_and_new})
                  SELECT {head}{bits}0{old}{new} FROM features WHERE id = ?3 AND ({any}0)"
             ),
+            note_appeared: whole(&new_columns),
+            note_vanishes: whole(&old_columns),
         }
     }
 }

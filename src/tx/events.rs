@@ -379,22 +379,17 @@ impl Tx<'_, Write> {
 
     /// Writes down that a feature was made; its row is there.
     pub(super) fn note_created(&self, id: FeatureId, occasion: Occasion) -> rusqlite::Result<()> {
-        let created = |(field, after)| Change { field, before: Stored::Null, after };
-        let changes = self.stored(id, Fields::ALL)?.unwrap_or_default();
-        let changes: Vec<Change> = changes.into_iter().map(created).collect();
-        self.insert_event(id, &changes, occasion)
+        self.write_event(&ChangeSql::of(Fields::ALL).note_appeared, id, &[], occasion).map(drop)
     }
 
     /// Deletes a feature and writes it down. Its id is never given out again.
     pub(crate) fn remove_feature(&self, id: FeatureId, occasion: Occasion) -> rusqlite::Result<()> {
         self.touch(id);
-        let removed = |(field, before)| Change { field, before, after: Stored::Null };
-        let changes = self.stored(id, Fields::ALL)?.unwrap_or_default();
-        let changes: Vec<Change> = changes.into_iter().map(removed).collect();
+        // While the row is there to be read.
+        self.write_event(&ChangeSql::of(Fields::ALL).note_vanishes, id, &[], occasion)?;
         self.execute("DELETE FROM features WHERE id = ?1", [id.get()])?;
         self.execute("DELETE FROM autoforge_budgets WHERE feature_id = ?1", [id.get()])?;
-        self.raise_feature_id_floor(id)?;
-        self.insert_event(id, &changes, occasion)
+        self.raise_feature_id_floor(id)
     }
 
     /// Puts a row back that was deleted, with the values as the file shall hold them, and writes it
