@@ -1,7 +1,8 @@
 //! Changing features and writing down that they were changed, in one.
 //!
-//! Invariant: every statement of ours that touches a row of `features` is in this file, so no change
-//! of ours is missing in the history.
+//! Invariant: every statement of ours that touches a row of `features` is run from this file, or by the
+//! insertion in `features.rs`, which notes here what it has made; so no change of ours is missing in the
+//! history. Their texts are in `change_sql.rs`.
 
 use std::collections::BTreeSet;
 
