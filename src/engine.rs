@@ -27,7 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 pub use examine::Examination;
 pub(crate) use examine::{examine, look};
@@ -118,6 +118,12 @@ impl Engine {
         self.end_with(StorageError::Poisoned { path, cause });
     }
 
+    /// Serves nothing from now on, since a sync of the log has failed: the system may say yes to the next
+    /// one without having written what this one left, and later commits would stand behind that.
+    fn end_by_failed_sync(&mut self, fault: &rusqlite::Error) {
+        self.poison(format!("a sync failed: {}", self.storage_error(fault).cause()));
+    }
+
     fn end_with(&mut self, fault: StorageError) {
         if self.fault.is_none() {
             self.fault = Some(fault);
@@ -145,6 +151,11 @@ impl Engine {
     fn storage_error(&self, fault: &rusqlite::Error) -> StorageError {
         StorageError::from_sqlite(self.path(), fault)
     }
+}
+
+/// Whether what was written may not be on disk, and the system may not say so again.
+fn is_failed_sync(fault: &rusqlite::Error) -> bool {
+    fault.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_FSYNC)
 }
 
 /// SQLite's counter of the commits of other connections.

@@ -326,8 +326,7 @@ impl Engine {
         match synced {
             Ok(()) => Ended::Committed,
             Err(fault) => {
-                // The system may say yes to the next sync without having written what this one left.
-                self.poison(format!("a sync failed: {}", self.storage_error(&fault).cause()));
+                self.end_by_failed_sync(&fault);
                 unknown(&fault)
             }
         }

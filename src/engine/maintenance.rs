@@ -8,7 +8,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::checkpoint_schedule::CheckpointSchedule;
-use super::{Engine, LOG_FRAMES};
+use super::{Engine, LOG_FRAMES, is_failed_sync};
 use crate::crash::crash_point;
 use crate::error::{StorageError, is_busy};
 
@@ -86,7 +86,18 @@ impl Engine {
         crash_point("checkpoint.before");
         let report = checkpoint(&self.connection, Mode::Truncate);
         crash_point("checkpoint.after");
-        report.map(Some).map_err(|fault| self.storage_error(&fault))
+        report.map(Some).map_err(|fault| {
+            self.notice_failed_sync(&fault);
+            self.storage_error(&fault)
+        })
+    }
+
+    /// A checkpoint syncs the log first, and through the same handle: a failure that it meets there is not
+    /// told again to the sync of the next commit.
+    fn notice_failed_sync(&mut self, fault: &rusqlite::Error) {
+        if is_failed_sync(fault) {
+            self.end_by_failed_sync(fault);
+        }
     }
 
     /// Copies a snapshot of the database into a new file, and checks the copy.
@@ -114,11 +125,12 @@ impl Engine {
             drop(self.connection.busy_timeout(STAND_BY));
         }
         let mode = CheckpointSchedule::mode(frames, beside_writers);
-        // A checkpoint that cannot be done now is done later; nothing depends on it.
+        // A checkpoint that cannot be done now is done later; nothing depends on it but its sync.
         let complete = match checkpoint(&self.connection, mode) {
             Ok(report) => report.complete,
             Err(fault) => {
                 tracing::debug!(%fault, "checkpoint put off");
+                self.notice_failed_sync(&fault);
                 false
             }
         };

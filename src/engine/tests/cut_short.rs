@@ -1,6 +1,8 @@
 //! What is told of a commit for which the disk was too small, by the place in the log at which it was cut
 //! short.
 
+use std::sync::Arc;
+
 use faulty_vfs::{Call, Disk, Fault, Loss, Plan, Replay};
 use rusqlite::{Connection, ffi};
 
@@ -18,7 +20,7 @@ const FRAME: usize = 2;
 
 struct Bed {
     bench: Bench,
-    disk: Disk,
+    disk: Arc<Disk>,
 }
 
 impl Bed {
@@ -27,7 +29,7 @@ impl Bed {
         let (mut bench, disk) = Bench::on_disk();
         bench.change(PAGES);
         checkpoint(&bench.engine.connection, Mode::Truncate).unwrap();
-        let mut bed = Self { bench, disk };
+        let mut bed = Self { bench, disk: Arc::new(disk) };
         for (frames, value) in [(old, "old"), (new, "new")] {
             if frames > 0 {
                 bed.bench.change(&changing(1, frames, value));
@@ -114,6 +116,22 @@ fn what_is_written_over_in_time_is_undone_for_good() {
     assert_eq!(bed.cut_short((5, 5), full_once(FRAME - 1)), "disk_full");
     assert_eq!(bed.killed(), ["new", "new", "new", "new", "old", "none"]);
     bed.goes_on();
+}
+
+/// What stands behind it from then on could be told and lost.
+#[test]
+fn where_the_sync_of_what_is_written_over_fails_nothing_goes_on() {
+    let mut bed = Bed::new(5, 4);
+    let disk = Arc::clone(&bed.disk);
+    bed.disk.before_syncs_of("-wal", move || {
+        disk.plan(Plan::once(Call::Sync, 0, Fault::refused(ffi::SQLITE_IOERR_FSYNC)));
+    });
+    bed.disk.plan(full_once(FRAME - 1));
+    bed.bench.run(&[("cut short", &changing(5, 5, "cut short"), Verdict::Keep)]);
+    assert_eq!(bed.bench.answers(), [("the owner", "ok"), ("cut short", "outcome_unknown")]);
+    bed.disk.heal();
+    bed.bench.run(&[("later", &changing(1, 6, "later"), Verdict::Keep)]);
+    assert_eq!(bed.bench.answers(), [("later", "poisoned")]);
 }
 
 #[test]

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use faulty_vfs::{Call, Fault, Plan};
+use rusqlite::ffi;
+
 use super::{Bench, CREATE};
 use crate::database::{Assistant, Database, Features};
-use crate::engine::JournalMode;
 use crate::engine::job::Verdict;
+use crate::engine::{Engine, JournalMode};
 
 #[test]
 fn a_failed_commit_is_unknown_to_those_who_wrote_and_poisons_the_engine() {
@@ -82,6 +85,33 @@ fn without_a_log_a_reader_in_the_way_of_a_commit_undoes_the_group_and_no_more() 
 }
 
 /// It counts only where the power goes: then a journal that is still in the folder takes the commit back.
+#[test]
+fn a_sync_that_fails_in_a_checkpoint_is_the_last_word_of_the_engine() {
+    let checkpoints: [fn(&mut Engine); 2] =
+        [|engine| assert!(engine.checkpoint().is_err()), |engine| engine.copy_log_back(250)];
+    for checkpoint in checkpoints {
+        let (mut bench, disk) = Bench::on_disk();
+        bench.change(CREATE);
+        disk.plan(Plan::once(Call::Sync, 0, Fault::refused(ffi::SQLITE_IOERR_FSYNC)));
+        checkpoint(&mut bench.engine);
+        assert!(disk.has_fired());
+        assert_eq!(bench.answers(), [("the owner", "ok")]);
+        bench.run(&[("later", CREATE, Verdict::Keep)]);
+        assert_eq!(bench.answers(), [("later", "poisoned")]);
+    }
+}
+
+#[test]
+fn a_checkpoint_that_fails_otherwise_is_put_off() {
+    let (mut bench, disk) = Bench::on_disk();
+    bench.change(CREATE);
+    disk.plan(Plan::once(Call::Write, 0, Fault::refused(ffi::SQLITE_IOERR_WRITE)));
+    bench.engine.copy_log_back(250);
+    assert!(disk.has_fired());
+    bench.change(CREATE);
+    assert_eq!(bench.features(), 2);
+}
+
 /// With a log, SQLite leaves the sync of commits to the engine.
 #[test]
 fn without_a_log_a_commit_syncs_the_folder_too() {
