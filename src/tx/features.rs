@@ -131,22 +131,21 @@ impl<A: Access> Tx<'_, A> {
                     .map(|count| u64::try_from(count).unwrap_or(u64::MAX))
             });
         }
-        // Any number but zero is true, all else is false, as in `LenientRow::boolean`.
-        let counts = self.first(
-            "SELECT count(*),
-                    count(CASE WHEN typeof(passes) IN ('integer', 'real') THEN nullif(passes, 0) END),
-                    count(CASE WHEN typeof(in_progress) IN ('integer', 'real') THEN nullif(in_progress, 0) END),
-                    count(CASE WHEN typeof(needs_human_input) IN ('integer', 'real')
-                        THEN nullif(needs_human_input, 0) END)
-             FROM features",
-            [],
-            |row| {
-                let count =
-                    |column| Ok::<_, rusqlite::Error>(row.integer(column, 0)?.unsigned_abs());
-                Ok([count(0)?, count(1)?, count(2)?, count(3)?])
-            },
+        // One index begins with these columns, so features of the same flags lie side by side in it.
+        let mut statement = self.statement(
+            "SELECT count(*), passes, in_progress, needs_human_input FROM features
+             GROUP BY passes, in_progress, needs_human_input",
         )?;
-        Ok(counts.unwrap_or_default())
+        let mut rows = statement.query([])?;
+        let mut counts = [0_u64; 4];
+        while let Some(row) = rows.next()? {
+            let alike = row.integer(0, 0)?.unsigned_abs();
+            let flags = [true, row.boolean(1)?, row.boolean(2)?, row.boolean(3)?];
+            for (count, _) in counts.iter_mut().zip(flags).filter(|(_, flag)| *flag) {
+                *count += alike;
+            }
+        }
+        Ok(counts)
     }
 
     /// Whether the triggers are there that write down what other programs do.

@@ -399,3 +399,25 @@ fn steps_that_would_not_be_read_back_are_refused() {
     let list = lenient(json!(["a", "b"])).unwrap();
     assert_eq!(list.steps(), &Steps::List(vec!["a".into(), "b".into()]));
 }
+
+#[test]
+fn statistics_count_as_true_what_every_other_look_takes_for_true() {
+    let (project, store) = Project::with_features(8);
+    store.close();
+    let writer = project.foreign();
+    writer.pragma_update(None, "ignore_check_constraints", true).unwrap();
+    for (id, flag) in ["1", "0", "2", "-1", "0.5", "'yes'", "x'01'", "1"].iter().enumerate() {
+        let set = format!(
+            "UPDATE features SET passes = {flag}, needs_human_input = {flag} WHERE id = {}",
+            id + 1
+        );
+        writer.execute_batch(&set).unwrap();
+    }
+    let store = project.open();
+    let stats = store.call(GetStats).unwrap();
+    let features = store.call(ListFeatures).unwrap();
+    let passing = features.iter().filter(|feature| feature.passes).count();
+    let waiting = features.iter().filter(|feature| feature.needs_human_input).count();
+    assert_eq!((stats.total, stats.passing, stats.needs_human_input), (8, 5, 5));
+    assert_eq!((passing, waiting, stats.in_progress), (5, 5, 0));
+}
