@@ -23,21 +23,30 @@ impl<A: Access> Tx<'_, A> {
         })
     }
 
+    /// How many answers are kept, and for how long.
+    pub(super) fn answers_kept(&self) -> rusqlite::Result<(u32, Duration)> {
+        let usual = Policy::default();
+        let seconds = self.fact("answers_kept_seconds")?;
+        let kept_for = seconds.map_or(usual.answers_for, |seconds| {
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+        });
+        Ok((self.count("answers_kept", usual.answers)?, kept_for))
+    }
+
+    fn count(&self, fact: &'static str, usual: u32) -> rusqlite::Result<u32> {
+        let count = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        Ok(self.fact(fact)?.map_or(usual, count))
+    }
+
     pub(crate) fn policy(&self) -> rusqlite::Result<Policy> {
         let usual = Policy::default();
-        let attempts = self.attempts_limit()?;
-        let count = |value: Option<i64>, usual: u32| {
-            value.map_or(usual, |value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
-        };
-        let seconds = self.fact("answers_kept_seconds")?;
+        let (answers, answers_for) = self.answers_kept()?;
         Ok(Policy {
-            attempts,
-            events: count(self.fact("events_kept")?, usual.events).max(1),
-            ended_claims: count(self.fact("claims_kept")?, usual.ended_claims),
-            answers: count(self.fact("answers_kept")?, usual.answers),
-            answers_for: seconds.map_or(usual.answers_for, |seconds| {
-                Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
-            }),
+            attempts: self.attempts_limit()?,
+            events: self.count("events_kept", usual.events)?.max(1),
+            ended_claims: self.count("claims_kept", usual.ended_claims)?,
+            answers,
+            answers_for,
         })
     }
 }

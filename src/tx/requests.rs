@@ -52,9 +52,9 @@ impl Tx<'_, Write> {
              VALUES (?1, ?2, ?3, ?4, ?5)",
             (id.as_str(), command, digest, now, answer),
         )?;
-        let policy = self.policy()?;
-        let longest = i64::try_from(policy.answers_for.as_micros()).unwrap_or(i64::MAX);
-        let last_beyond = self.inserted().saturating_sub(policy.answers.into());
+        let (answers, kept_for) = self.answers_kept()?;
+        let longest = i64::try_from(kept_for.as_micros()).unwrap_or(i64::MAX);
+        let last_beyond = self.inserted().saturating_sub(answers.into());
         self.execute(
             "DELETE FROM autoforge_requests
              WHERE seq IN (SELECT seq FROM autoforge_requests ORDER BY seq LIMIT ?1)
