@@ -197,6 +197,12 @@ mod tests {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a text file of an agent")]
+    fn make_old(path: &Path) {
+        let file = fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+
     #[test]
     fn files_of_long_ago_go_and_those_in_use_stay() {
         let dir = tempfile::tempdir().unwrap();
@@ -208,6 +214,8 @@ mod tests {
             path
         };
         let ended = file(format!("coder-2-{own}.md"));
+        // Files that are made within one tick of the clock are equally old.
+        make_old(&ended);
         let kept = [file(format!("coder-1-{own}.md")), dir.path().join("agents").join(IGNORE)];
         // No process has this number.
         let old: Vec<_> = (0..FILES_EACH * AGENTS_KEPT + 10)
