@@ -255,7 +255,8 @@ impl<D: Database> Store<D> {
     /// where the file has no log.
     ///
     /// # Errors
-    /// The storage's fault. Nothing is lost by it.
+    /// The storage's fault. Nothing is lost by it; where it was a sync that failed, later calls say
+    /// [`StorageError::Poisoned`] until the store is opened anew.
     pub fn checkpoint(&self) -> Result<Option<CheckpointReport>, StorageError> {
         self.maintain(Engine::checkpoint)
     }
