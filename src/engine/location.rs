@@ -99,7 +99,7 @@ impl Location {
 
     /// How long the file's log is, in bytes; 0 where there is none.
     pub(super) fn log_length(&self) -> u64 {
-        fs::metadata(self.side_file("-wal")).map_or(0, |log| log.len())
+        length(&self.side_file("-wal")).unwrap_or(0)
     }
 
     /// Lets nobody but the owner read the file. SQLite gives the side files the same mode.
@@ -200,6 +200,19 @@ const UNSAFE_MAGIC: [(u64, &str); 9] = [
     (0x5346_414f, "AFS"),
     (0x6573_5546, "FUSE"),
 ];
+
+/// The length of a file, in bytes. Asks for nothing beside it: once somebody has read a file's times, Linux
+/// gives the next write a new one, and its sync has a second block to write, that of the inode.
+#[cfg(target_os = "linux")]
+fn length(path: &Path) -> Option<u64> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    Some(statx(CWD, path, AtFlags::empty(), StatxFlags::SIZE).ok()?.stx_size)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn length(path: &Path) -> Option<u64> {
+    Some(fs::metadata(path).ok()?.len())
+}
 
 #[cfg(target_os = "linux")]
 fn unsafe_file_system(folder: &Path) -> Option<String> {
