@@ -1,6 +1,9 @@
 //! What does a durable command cost, against the same statements on a bare connection with one
 //! transaction each: for one caller, for many that wait, and for one that does not?
 //!
+//! "The same in a thread of its own" is that connection behind two channels: what one caller can have at
+//! best of any store whose connection belongs to one thread.
+//!
 //! A command here claims a feature or gives it back. All variants run on files of the same content
 //! beside each other; compare them within one run only.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run can only say where")]
@@ -13,6 +16,7 @@ use std::time::{Duration, Instant};
 use autoforge_store::testing::realistic_backlog;
 use autoforge_store::{ClaimFeature, ClearInProgress, CreateFeatures, FeatureId, Store};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use crossbeam_channel::bounded;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -85,8 +89,9 @@ impl Raw {
 /// How long `callers` threads take for `commands` commands together, each on a feature of its own.
 fn callers_at_once(store: &Store, callers: u64, commands: u64) -> Duration {
     let (ready, go) = (AtomicUsize::new(0), AtomicBool::new(false));
-    // An even number each, so that nothing stays claimed.
-    let each = commands.div_ceil(callers).next_multiple_of(2);
+    // An even number each, so that nothing stays claimed; enough of them that what starting and ending
+    // the threads takes is not seen.
+    let each = commands.div_ceil(callers).next_multiple_of(2).max(100);
     let elapsed = thread::scope(|scope| {
         for caller in 1..=i64::try_from(callers).unwrap() {
             let (ready, go, store) = (&ready, &go, store.clone());
@@ -152,6 +157,26 @@ fn calls(criterion: &mut Criterion) {
             n += 1;
         });
     });
+
+    let raw = Raw::new();
+    let (ask, asked) = bounded(1);
+    let (answer, answered) = bounded(1);
+    let thread = thread::spawn(move || {
+        for n in asked {
+            raw.call(n);
+            answer.send(()).unwrap();
+        }
+    });
+    let mut n = 0;
+    group.bench_function("the same in a thread of its own", |bencher| {
+        bencher.iter(|| {
+            ask.send(n).unwrap();
+            answered.recv().unwrap();
+            n += 1;
+        });
+    });
+    drop(ask);
+    thread.join().unwrap();
 
     let (_folder, store) = project();
     let mut n = 0;

@@ -2,7 +2,8 @@
 //!
 //! The loop knows neither SQLite nor commands. It decides what runs when:
 //!
-//! - Whatever has queued while the last group ran is the next group. There is no timer that lingers.
+//! - Whatever has queued while the last group ran is the next group. Who was in the last one is waited for a
+//!   moment, where that was worth it before ([`commit_delay`]); who is alone is not.
 //! - Reads run at once, each group of them on one snapshot; they never wait for the write lock.
 //! - Writes wait in a line. When the storage says that somebody else holds the lock, the loop tries
 //!   again itself after a short pause, and goes on serving reads meanwhile. Where other processes come
@@ -12,6 +13,7 @@
 //! - When the last sender is gone, all that was accepted is still carried out; then it ends.
 
 mod cache;
+mod commit_delay;
 #[cfg(all(test, autoforge_loom))]
 mod loom_tests;
 #[cfg(all(test, any(autoforge_loom, autoforge_shuttle)))]
@@ -34,6 +36,7 @@ pub(crate) use signal::{CommitSignal, News};
 pub(crate) use thread::{Actor, OnFull};
 pub(crate) use turnstile::{Barrier, Turnstile};
 
+use self::commit_delay::CommitDelay;
 use crate::sync::{Lane, Patience, Received, Receiver, sleep};
 
 /// Jobs in the line at most.
@@ -82,6 +85,7 @@ pub(crate) trait Storage<J> {
 pub(crate) fn serve<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S) {
     let mut queues = Queues { reads: VecDeque::new(), line: VecDeque::new() };
     let mut pause = Pause::new();
+    let mut delay = CommitDelay::new();
     let mut progress = Progress::Done;
     let mut open = true;
     while open || !queues.is_empty() {
@@ -97,13 +101,21 @@ pub(crate) fn serve<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S) {
                 Progress::Done => true,
             };
             queues.gather(mailbox);
+            if progress == Progress::Done && !queues.line.is_empty() {
+                open = delay.before_group(&mut queues, mailbox);
+            }
         } else if let Progress::Blocked(_) = progress {
             sleep(pause.next());
         }
         if open && queues.is_empty() {
             storage.idle();
         }
+        let before = queues.line.len();
         progress = queues.advance(storage);
+        let left = queues.line.len();
+        if left < before {
+            delay.after_group(before - left, left + mailbox.queued(Lane::Write));
+        }
         if progress == Progress::Done {
             pause = Pause::new();
         }

@@ -84,7 +84,7 @@ fn served(reads: u32, writes: u32, blocked: usize, leaves_at_once: bool) -> Noti
 }
 
 #[test]
-fn what_has_queued_is_the_next_group_and_nothing_is_waited_for_between_two() {
+fn what_has_queued_is_the_next_group() {
     let mut storage = served(300, 0, 0, false);
     let reads = [Watched, Read(GROUP_MAX), Watched, Read(44), Watched, Idle, Watched];
     assert_eq!(*storage.calls.get_mut(), reads);

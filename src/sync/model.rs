@@ -105,6 +105,12 @@ pub(crate) fn sleep(_: Duration) {
     scheduler::thread::yield_now();
 }
 
+/// Stands still: what a model does must not depend on how fast it runs.
+pub(crate) fn now() -> Instant {
+    static NOW: Lazy<Instant> = Lazy::new(Instant::now);
+    *NOW
+}
+
 pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let state = State {
         reads: VecDeque::new(),
@@ -264,6 +270,10 @@ impl<T> Receiver<T> {
             }
             self.0.came.wait(&mut state);
         }
+    }
+
+    pub(crate) fn queued(&self, lane: Lane) -> usize {
+        self.0.state.lock().lane(lane).len()
     }
 
     pub(crate) fn try_recv(&self, lane: Lane) -> Option<T> {

@@ -26,6 +26,10 @@ pub(crate) fn current_thread() -> ThreadId {
     std::thread::current().id()
 }
 
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 /// A mailbox of two lanes, each bounded by `capacity`.
 pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (reads, reads_out) = crossbeam_channel::bounded(capacity);
@@ -139,6 +143,14 @@ impl<T> Receiver<T> {
             }
             _ => Received::Disconnected,
         })
+    }
+
+    /// How many messages of this lane nobody has taken yet.
+    pub(crate) fn queued(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Read => self.reads.len(),
+            Lane::Write => self.writes.len(),
+        }
     }
 
     /// Takes what is there, without waiting.
