@@ -4,7 +4,8 @@
 //! bare connection with SQLite's own waiting and AutoForge's statements, which does less (no history, no
 //! owner). The store also with eight callers in each process. They take turns, since disks change their mind; ratios are of one run. For each number of
 //! processes: commits a second of all together, against one process; the least served against the most
-//! served; median, 99th percentile and longest of a call. `benches/plots/processes.csv` has these.
+//! served; median, 99th percentile and longest of a call; what one commit takes of the processors, by whichever
+//! process, without what the kernel does for the disk in nobody's name. `benches/plots/processes.csv` has these.
 //!
 //! `--quick` for a first look.
 #![expect(
@@ -37,8 +38,13 @@ enum Means {
 
 const CROWD: i64 = 8;
 
-/// How long each commit of a process took.
-type Got = Vec<Duration>;
+/// What a process got done.
+struct Got {
+    /// What it took of the processors.
+    processor: Duration,
+    /// How long each commit took.
+    commits: Vec<Duration>,
+}
 
 fn main() {
     if let Ok(part) = std::env::var(PART) {
@@ -52,7 +58,7 @@ fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let (rounds, milliseconds) = if quick { (1, 1_000) } else { (3, 3_000) };
     println!(
-        "means, processes: commits/s, of one process's, least/most served, median / 99 % / longest"
+        "means, processes: commits/s, of one process's, least/most served, median / 99 % / longest, processor"
     );
     let mut alone: BTreeMap<Means, f64> = BTreeMap::new();
     for processes in PROCESSES {
@@ -64,18 +70,21 @@ fn main() {
             let rate = median(runs.iter().map(|run| rate(run, milliseconds)).collect());
             let alone = *alone.entry(means).or_insert(rate);
             let fairness = runs.iter().map(|run| fairness(run)).fold(1.0, f64::min);
-            let mut calls: Vec<Duration> = runs.into_iter().flatten().flatten().collect();
+            let all: Vec<Got> = runs.into_iter().flatten().collect();
+            let processor: Duration = all.iter().map(|got| got.processor).sum();
+            let mut calls: Vec<Duration> = all.into_iter().flat_map(|got| got.commits).collect();
             calls.sort_unstable();
             let at = |share: usize| {
                 let call = calls.get(calls.len() * share / 100).or(calls.last());
                 call.copied().unwrap_or_default().as_secs_f64() * 1_000.0
             };
             println!(
-                "{means:?}, {processes}: {rate:.0}, {:.2}x, {fairness:.2}, {:.2} / {:.2} / {:.1} ms",
+                "{means:?}, {processes}: {rate:.0}, {:.2}x, {fairness:.2}, {:.2} / {:.2} / {:.1} ms, {} µs",
                 rate / alone,
                 at(50),
                 at(99),
-                at(100)
+                at(100),
+                (processor / u32::try_from(calls.len()).unwrap_or(1)).as_micros()
             );
         }
     }
@@ -88,12 +97,12 @@ fn median(mut rates: Vec<f64>) -> f64 {
 
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
 fn rate(run: &[Got], milliseconds: u64) -> f64 {
-    run.iter().map(Vec::len).sum::<usize>() as f64 * 1_000.0 / milliseconds as f64
+    run.iter().map(|got| got.commits.len()).sum::<usize>() as f64 * 1_000.0 / milliseconds as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
 fn fairness(run: &[Got]) -> f64 {
-    let commits = || run.iter().map(|got| got.len() as f64);
+    let commits = || run.iter().map(|got| got.commits.len() as f64);
     commits().fold(f64::INFINITY, f64::min) / commits().fold(1.0, f64::max)
 }
 
@@ -124,7 +133,8 @@ fn run(means: Means, processes: usize, milliseconds: u64) -> Vec<Got> {
             output.read_to_string(&mut line).unwrap();
             assert!(child.wait().unwrap().success());
             let micros = |figure: &str| Duration::from_micros(figure.parse().unwrap());
-            line.split_whitespace().map(micros).collect()
+            let mut figures = line.split_whitespace().map(micros);
+            Got { processor: figures.next().unwrap(), commits: figures.collect() }
         })
         .collect()
 }
@@ -151,13 +161,14 @@ fn play(part: &str) {
         "Crowd" => through_the_store(who * CROWD..(who + 1) * CROWD, time, path),
         _ => through_the_store(who..who + 1, time, path),
     };
-    let micros: Vec<String> = got.iter().map(|call| call.as_micros().to_string()).collect();
+    let figures = std::iter::once(&got.processor).chain(&got.commits);
+    let micros: Vec<String> = figures.map(|time| time.as_micros().to_string()).collect();
     println!("{}", micros.join(" "));
 }
 
 fn through_the_store(callers: std::ops::Range<i64>, time: Duration, path: &Path) -> Got {
     let store: Store = Store::open_file(path, &autoforge_store::OpenOptions::default()).unwrap();
-    begin_together();
+    let before = begin_together();
     let call = &|id: FeatureId| {
         let store = store.clone();
         repeat(time, move |claim| {
@@ -168,38 +179,45 @@ fn through_the_store(callers: std::ops::Range<i64>, time: Duration, path: &Path)
             }
         })
     };
-    let got = std::thread::scope(|scope| {
+    let commits = std::thread::scope(|scope| {
         let callers: Vec<_> = callers.map(|id| scope.spawn(move || call(id.into()))).collect();
         callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
     });
+    let processor = processor_time().saturating_sub(before);
     store.close();
-    got
+    Got { processor, commits }
 }
 
 fn bare(who: i64, time: Duration, path: &Path) -> Got {
     let mut file = Connection::open(path).unwrap();
     file.busy_timeout(Duration::from_secs(30)).unwrap();
     file.pragma_update(None, "synchronous", "FULL").unwrap();
-    begin_together();
+    let before = begin_together();
     let set = "UPDATE features SET in_progress = ?1 WHERE id = ?2";
-    repeat(time, |claim| {
+    let commits = repeat(time, |claim| {
         let behavior = rusqlite::TransactionBehavior::Immediate;
         let transaction = file.transaction_with_behavior(behavior).unwrap();
         transaction.prepare_cached(set).unwrap().execute((claim, who)).unwrap();
         transaction.commit().unwrap();
-    })
+    });
+    Got { processor: processor_time().saturating_sub(before), commits }
 }
 
-/// Says that all is ready, and waits for the others.
-fn begin_together() {
+/// Says that all is ready, and waits for the others. Gives what this process took of the processors until then.
+fn begin_together() -> Duration {
     println!("ready");
     std::io::stdout().flush().unwrap();
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    processor_time()
 }
 
-fn repeat(time: Duration, mut commit: impl FnMut(bool)) -> Got {
+fn processor_time() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+fn repeat(time: Duration, mut commit: impl FnMut(bool)) -> Vec<Duration> {
     let began = Instant::now();
-    let mut got = Got::new();
+    let mut got = Vec::new();
     while began.elapsed() < time {
         let call = Instant::now();
         commit(got.len().is_multiple_of(2));
