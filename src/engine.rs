@@ -124,6 +124,14 @@ impl Engine {
         self.poison(format!("a sync failed: {}", self.storage_error(fault).cause()));
     }
 
+    /// Looks whether a sync failed in something that syncs beside other work: a checkpoint syncs the log first, and
+    /// through the same handle, and a failure that it meets there is not told again to the sync of the next commit.
+    fn notice_failed_sync(&mut self, fault: &rusqlite::Error) {
+        if is_failed_sync(fault) {
+            self.end_by_failed_sync(fault);
+        }
+    }
+
     fn end_with(&mut self, fault: StorageError) {
         if self.fault.is_none() {
             self.fault = Some(fault);

@@ -9,7 +9,7 @@
 
 use super::log_sync::sync_log;
 use super::maintenance::{Mode, checkpoint};
-use super::{Engine, JournalMode, is_failed_sync};
+use super::{Engine, JournalMode};
 
 /// Bytes of a log before its first frame.
 const LOG_HEADER: u64 = 32;
@@ -47,10 +47,8 @@ impl Engine {
             self.execute("COMMIT")?;
             sync_log(&self.connection)
         });
-        if let Err(fault) = &written
-            && is_failed_sync(fault)
-        {
-            self.end_by_failed_sync(fault);
+        if let Err(fault) = &written {
+            self.notice_failed_sync(fault);
         }
         if !self.roll_back() {
             self.poison("a rollback failed on a full disk".to_owned());

@@ -8,7 +8,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::checkpoint_schedule::CheckpointSchedule;
-use super::{Engine, LOG_FRAMES, is_failed_sync};
+use super::{Engine, LOG_FRAMES};
 use crate::crash::crash_point;
 use crate::error::{StorageError, is_busy};
 
@@ -90,14 +90,6 @@ impl Engine {
             self.notice_failed_sync(&fault);
             self.storage_error(&fault)
         })
-    }
-
-    /// A checkpoint syncs the log first, and through the same handle: a failure that it meets there is not
-    /// told again to the sync of the next commit.
-    fn notice_failed_sync(&mut self, fault: &rusqlite::Error) {
-        if is_failed_sync(fault) {
-            self.end_by_failed_sync(fault);
-        }
     }
 
     /// Copies a snapshot of the database into a new file, and checks the copy.
