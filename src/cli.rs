@@ -35,10 +35,12 @@ mod view;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 pub(crate) use args::Command;
 pub use args::{Arguments, ServeOptions};
+
+use crate::logging;
 
 /// What the program was asked to do.
 #[derive(Debug)]
@@ -66,7 +68,8 @@ pub fn parse() -> Invocation {
 /// Runs one command.
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
-    start_log();
+    // Only where somebody asks for it.
+    logging::start(Targets::new());
     match &arguments.command {
         Command::Demo(demo) => demo::run(demo, arguments),
         Command::SimulatedAgent(agent) => simulated::run(agent),
@@ -78,15 +81,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             Some(task) => run_task(task, arguments).into(),
             None => exit::Exit::Failure.into(),
         },
-    }
-}
-
-/// Logs go to stderr, and only where somebody asks for them.
-fn start_log() {
-    if std::env::var_os("RUST_LOG").is_some() {
-        let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
-        // It fails where a log has been started before, which then is the one.
-        let _ = log.with_env_filter(EnvFilter::from_default_env()).try_init();
     }
 }
 

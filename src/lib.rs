@@ -42,6 +42,8 @@ mod error;
 mod home;
 mod host;
 #[cfg(feature = "mcp")]
+mod logging;
+#[cfg(feature = "mcp")]
 pub mod mcp;
 #[cfg(feature = "orchestrator")]
 pub mod orchestrator;

@@ -36,6 +36,8 @@ use rmcp::transport::{Transport, stdio_pipes};
 use rmcp::{RoleServer, Service, ServiceExt};
 #[cfg(feature = "testing")]
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
 use agent::Agent;
 use project::Project;
@@ -43,11 +45,10 @@ use server::Server;
 use signals::Signals;
 use transport::Lines;
 
-use crate::{FeatureId, FenceToken};
+use crate::{FeatureId, FenceToken, logging};
 
 /// Where the project is, for clients that pass no argument.
 const PROJECT_DIR: &str = "PROJECT_DIR";
-const DEFAULT_LOG: &str = "warn,rmcp=error,autoforge_store::mcp=info";
 
 /// stdin is a terminal: nobody there speaks MCP.
 const USAGE: u8 = 2;
@@ -99,7 +100,7 @@ pub fn run(options: &Options) -> ExitCode {
         let _ = io::stderr().write_all(HINT.as_bytes());
         return ExitCode::from(USAGE);
     }
-    log_to_stderr();
+    start_log();
     let folder = options
         .project_dir
         .clone()
@@ -125,17 +126,13 @@ pub fn run(options: &Options) -> ExitCode {
     code
 }
 
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
-    let logging = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        // It would report that stderr is closed on stderr, and panic.
-        .log_internal_errors(false);
-    // Fails where the program has set up its logging already.
-    let _ = logging.try_init();
+/// What an operator wants to see without asking for it.
+fn start_log() {
+    let otherwise = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("rmcp", LevelFilter::ERROR)
+        .with_target("autoforge_store::mcp", LevelFilter::INFO);
+    logging::start(otherwise);
 }
 
 async fn serve(folder: PathBuf, agent: Agent) -> io::Result<()> {

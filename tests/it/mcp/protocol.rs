@@ -343,6 +343,25 @@ fn nothing_but_the_protocol_is_written_to_stdout() {
     assert!(child.wait().unwrap().success());
 }
 
+/// What a server logs that gets one line which is not JSON.
+fn logged(asked: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = command_for(dir.path());
+    command.env("RUST_LOG", asked).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"x\n").unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap()
+}
+
+#[test]
+fn the_log_says_what_it_was_asked_for_or_that_it_does_not_understand() {
+    let some = logged("autoforge_store=trace");
+    assert!(some.contains("autoforge_store::") && !some.contains("RUST_LOG"), "{some}");
+    assert_eq!(logged("off"), "");
+    let fault = logged("autoforge_store=loudly");
+    assert!(fault.contains("RUST_LOG is not understood"), "{fault}");
+}
+
 #[test]
 fn a_closed_stderr_does_no_harm() {
     let dir = tempfile::tempdir().unwrap();
