@@ -1,7 +1,9 @@
 //! The only place that writes to stdout and stderr.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failed};
@@ -14,14 +16,54 @@ const SCHEMA_VERSION: u32 = 1;
 /// What a command answers.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    data: Value,
+    data: Data,
     page: Page,
+}
+
+#[derive(Debug)]
+enum Data {
+    Value(Value),
+    /// It is JSON already.
+    Text(String),
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => value.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A list for programs whose items are made one at a time, while it is written.
+#[derive(Debug)]
+pub(crate) struct OneByOne<I>(pub(crate) I);
+
+impl<I: Clone + Iterator<Item: Serialize>> Serialize for OneByOne<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
+    }
 }
 
 impl Answer {
     /// The same answer for programs and for people.
     pub(crate) fn new(data: Value, page: Page) -> Self {
-        Self { data, page }
+        Self { data: Data::Value(data), page }
+    }
+
+    /// The answer in the form in which it will be printed, for lists that are long: nothing is made of the other.
+    pub(crate) fn for_output<D: Serialize>(
+        output: Output,
+        data: impl FnOnce() -> D,
+        page: impl FnOnce() -> Page,
+    ) -> Result<Self, Failed> {
+        if !output.json {
+            return Ok(Self::new(Value::Null, page()));
+        }
+        let text = serde_json::to_string(&data());
+        let text = text.map_err(|error| Failed::new("system", format_args!("no JSON: {error}")))?;
+        Ok(Self { data: Data::Text(text), page: Page::default() })
     }
 }
 
@@ -48,7 +90,8 @@ impl Output {
     /// Prints an answer; gives how the program ends.
     pub(crate) fn answer(self, answer: &Answer) -> Exit {
         let text = if self.json {
-            render::json(&json!({"schema_version": SCHEMA_VERSION, "data": answer.data}))
+            let data = &answer.data;
+            render::json(format_args!(r#"{{"schema_version":{SCHEMA_VERSION},"data":{data}}}"#))
         } else {
             render::page(&answer.page, reader())
         };

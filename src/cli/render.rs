@@ -1,6 +1,6 @@
 //! Pages as text: with tables and colours for people, as plain lines for pipes.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use owo_colors::{OwoColorize, Style};
@@ -30,8 +30,8 @@ pub(crate) fn page(page: &Page, reader: Reader) -> String {
     out
 }
 
-/// A value as one line of JSON, safe to show on a terminal.
-pub(crate) fn json(value: &Value) -> String {
+/// What prints itself as one line of JSON, safe to show on a terminal.
+pub(crate) fn json(value: impl fmt::Display) -> String {
     harmless(format!("{value}\n"))
 }
 
@@ -194,7 +194,7 @@ fn push_verbatim(out: &mut String, text: &str) {
     }
 }
 
-fn push_all(out: &mut String, text: std::fmt::Arguments<'_>) {
+fn push_all(out: &mut String, text: fmt::Arguments<'_>) {
     // Writing into a String cannot fail.
     let _ = out.write_fmt(text);
 }

@@ -1,12 +1,13 @@
 //! `list`.
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Task;
 use crate::cli::exit::Failed;
 use crate::cli::holders::Holders;
-use crate::cli::output::Answer;
+use crate::cli::output::{Answer, OneByOne};
 use crate::cli::page::{Cell, Page};
 use crate::cli::session::Session;
 use crate::cli::view::{count, feature_json, ids_json, ids_text, insert, status_cell, status_of};
@@ -66,6 +67,14 @@ impl Standing {
     }
 }
 
+/// What programs get.
+#[derive(Serialize)]
+struct Listed<F: Serialize> {
+    features: F,
+    shown: usize,
+    total: usize,
+}
+
 fn status(entry: &BoardEntry, holders: &Holders) -> Status {
     let feature = &entry.feature;
     status_of(feature, &entry.blocked_by, holders.is_worked_on(feature))
@@ -79,20 +88,23 @@ impl Task for ListArgs {
         let all = in_order(board, &holders);
         let shown: Vec<&BoardEntry> =
             all.iter().filter(|entry| self.fits(entry, &holders)).collect();
-        let data = json!({
-            "features": shown.iter().map(|entry| json(entry, &holders)).collect::<Value>(),
-            "shown": shown.len(),
-            "total": all.len(),
-        });
-        let summary = match (shown.len(), all.len()) {
-            (shown, total) if shown == total => count(total),
-            (shown, total) => format!("{shown} of {}", count(total)),
+        let data = || Listed {
+            features: OneByOne(shown.iter().map(|entry| json(entry, &holders))),
+            shown: shown.len(),
+            total: all.len(),
         };
-        let mut page = Page::default();
-        if !shown.is_empty() {
-            page = page.table(HEAD, shown.into_iter().map(|e| row(e, &holders)).collect());
-        }
-        Ok(Answer::new(data, page.ornament([Cell::faint(summary)])))
+        let page = || {
+            let summary = match (shown.len(), all.len()) {
+                (shown, total) if shown == total => count(total),
+                (shown, total) => format!("{shown} of {}", count(total)),
+            };
+            let mut page = Page::default();
+            if !shown.is_empty() {
+                page = page.table(HEAD, shown.iter().map(|entry| row(entry, &holders)).collect());
+            }
+            page.ornament([Cell::faint(summary)])
+        };
+        Answer::for_output(session.output(), data, page)
     }
 }
 
