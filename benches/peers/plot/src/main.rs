@@ -1,6 +1,6 @@
 //! What do the measured figures look like? Draws each `benches/plots/*.csv` as an SVG beside it:
 //!
-//!     cd benches/peers && cargo run --release --bin plot
+//!     cd benches/peers && cargo run --release -p plot
 //!
 //! A file has its title and what its axes mean in lines of comment, then a table: a row for each line of the
 //! plot, a column for each place on the x axis, which are drawn at equal distances. The places are powers, so that
