@@ -201,16 +201,17 @@ const UNSAFE_MAGIC: [(u64, &str); 9] = [
     (0x6573_5546, "FUSE"),
 ];
 
-/// The length of a file, in bytes. Asks for nothing beside it: once somebody has read a file's times, Linux
-/// gives the next write a new one, and its sync has a second block to write, that of the inode.
-#[cfg(target_os = "linux")]
+/// The length of a file, in bytes. Asks for nothing beside it where the system can be asked so: once somebody has
+/// read a file's times, Linux gives the next write a new one, and its sync has a second block to write, that of
+/// the inode.
 fn length(path: &Path) -> Option<u64> {
-    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-    Some(statx(CWD, path, AtFlags::empty(), StatxFlags::SIZE).ok()?.stx_size)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn length(path: &Path) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+        if let Ok(file) = statx(CWD, path, AtFlags::empty(), StatxFlags::SIZE) {
+            return Some(file.stx_size);
+        }
+    }
     Some(fs::metadata(path).ok()?.len())
 }
 
