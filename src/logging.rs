@@ -1,6 +1,6 @@
 //! Where the program's own log goes: to stderr, as much as `RUST_LOG` says.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -21,7 +21,7 @@ pub(crate) fn start(otherwise: Targets) {
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(false)
         // It would report that stderr is closed on stderr, and panic.
         .log_internal_errors(false);
     let started = tracing_subscriber::registry().with(lines).with(filter).try_init();
