@@ -40,7 +40,7 @@ use tracing_subscriber::filter::Targets;
 pub(crate) use args::Command;
 pub use args::{Arguments, ServeOptions};
 
-use crate::logging;
+use crate::start_log;
 
 /// What the program was asked to do.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub fn parse() -> Invocation {
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     // Only where somebody asks for it.
-    logging::start(Targets::new());
+    start_log(Targets::new());
     match &arguments.command {
         Command::Demo(demo) => demo::run(demo, arguments),
         Command::SimulatedAgent(agent) => simulated::run(agent),

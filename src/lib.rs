@@ -96,6 +96,8 @@ pub use engine::{
 };
 pub use error::{Error, Failure, LockHolder, OpenError, Refusal, StorageError};
 pub use home::{FolderState, HomeLayout};
+#[cfg(feature = "mcp")]
+pub(crate) use logging::start_log;
 pub use project::{LayoutError, LeftFile, MigrationPlan, PlannedMove, ProjectFile, ProjectLayout};
 pub use store::{
     ClaimedProgress, Commits, ImportedBacklog, KeptCopy, LayoutOptions, LeaseKeeper, Migration,

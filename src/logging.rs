@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 ///
 /// It is understood as `level` and `target=level`, separated by commas. Does nothing where the process has
 /// set up its logging already.
-pub(crate) fn start(otherwise: Targets) {
+pub(crate) fn start_log(otherwise: Targets) {
     let asked = std::env::var("RUST_LOG").ok().map(|asked| asked.parse::<Targets>());
     let (filter, fault) = match asked {
         None => (otherwise, None),

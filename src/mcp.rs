@@ -45,7 +45,7 @@ use server::Server;
 use signals::Signals;
 use transport::Lines;
 
-use crate::{FeatureId, FenceToken, logging};
+use crate::{FeatureId, FenceToken, start_log};
 
 /// Where the project is, for clients that pass no argument.
 const PROJECT_DIR: &str = "PROJECT_DIR";
@@ -100,7 +100,7 @@ pub fn run(options: &Options) -> ExitCode {
         let _ = io::stderr().write_all(HINT.as_bytes());
         return ExitCode::from(USAGE);
     }
-    start_log();
+    start_log(unasked());
     let folder = options
         .project_dir
         .clone()
@@ -127,12 +127,11 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 /// What an operator wants to see without asking for it.
-fn start_log() {
-    let otherwise = Targets::new()
+fn unasked() -> Targets {
+    Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("rmcp", LevelFilter::ERROR)
-        .with_target("autoforge_store::mcp", LevelFilter::INFO);
-    logging::start(otherwise);
+        .with_target("autoforge_store::mcp", LevelFilter::INFO)
 }
 
 async fn serve(folder: PathBuf, agent: Agent) -> io::Result<()> {

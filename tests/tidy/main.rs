@@ -27,6 +27,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "crash", may_name: &["sync"] },
     Layer { module: "error", may_name: &["types"] },
     Layer { module: "host", may_name: &["types"] },
+    Layer { module: "logging", may_name: &[] },
     Layer { module: "project", may_name: &["types", "error", "crash"] },
     Layer { module: "home", may_name: &["types", "error", "project"] },
     Layer { module: "tx", may_name: &["types", "host", "error"] },
