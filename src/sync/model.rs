@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 #[cfg(autoforge_loom)]
@@ -107,7 +107,7 @@ pub(crate) fn sleep(_: Duration) {
 
 /// Stands still: what a model does must not depend on how fast it runs.
 pub(crate) fn now() -> Instant {
-    static NOW: Lazy<Instant> = Lazy::new(Instant::now);
+    static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
     *NOW
 }
 
