@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(autoforge_loom)]
@@ -107,8 +107,10 @@ pub(crate) fn sleep(_: Duration) {
 
 /// Stands still: what a model does must not depend on how fast it runs.
 pub(crate) fn now() -> Instant {
-    static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
-    *NOW
+    thread_local! {
+        static NOW: Instant = Instant::now();
+    }
+    NOW.with(|now| *now)
 }
 
 pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
