@@ -83,9 +83,12 @@ pub(crate) trait Storage<J> {
 
 /// Serves the mailbox until its last sender is gone and all it accepted is answered.
 pub(crate) fn serve<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S) {
+    serve_delayed(mailbox, storage, CommitDelay::new());
+}
+
+fn serve_delayed<J, S: Storage<J>>(mailbox: &Receiver<J>, storage: &mut S, mut delay: CommitDelay) {
     let mut queues = Queues { reads: VecDeque::new(), line: VecDeque::new() };
     let mut pause = Pause::new();
-    let mut delay = CommitDelay::new();
     let mut progress = Progress::Done;
     let mut open = true;
     while open || !queues.is_empty() {

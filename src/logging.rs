@@ -13,7 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// It is understood as `level` and `target=level`, separated by commas. Does nothing where the process has
 /// set up its logging already.
 pub(crate) fn start_log(otherwise: Targets) {
-    let asked = std::env::var("RUST_LOG").ok().map(|asked| asked.parse::<Targets>());
+    let asked = std::env::var_os("RUST_LOG");
+    let asked = asked.map(|asked| asked.to_string_lossy().parse::<Targets>());
     let (filter, fault) = match asked {
         None => (otherwise, None),
         Some(Ok(asked)) => (asked, None),

@@ -38,7 +38,7 @@ impl CommitDelay {
         Self::of_at_most(LONGEST)
     }
 
-    fn of_at_most(longest: Duration) -> Self {
+    pub(super) fn of_at_most(longest: Duration) -> Self {
         Self { longest, wanted: 0, tries_for_more: false, rest: 0, interval: SOONEST }
     }
 

@@ -6,7 +6,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{GROUP_MAX, LINE_MAX, Pause, Progress, Storage, Turn, serve};
+use super::{
+    CommitDelay, GROUP_MAX, LINE_MAX, Pause, Progress, Storage, Turn, serve, serve_delayed,
+};
 use crate::sync::{Lane, Sender, mailbox};
 
 /// A call of the loop, with the length of the queue that it handed over.
@@ -92,6 +94,29 @@ fn what_has_queued_is_the_next_group() {
     let mut storage = served(0, 600, 0, false);
     let writes = [Watched, Write(600), Write(344), Write(88), Watched, Idle, Watched];
     assert_eq!(*storage.calls.get_mut(), writes);
+}
+
+#[test]
+fn a_group_begins_when_as_many_are_there_as_were_in_the_last_one() {
+    // A loop that does not wait may find the second job by luck, but not each time.
+    for _ in 0..20 {
+        // Has one place, so that the second job is not there when the first one is taken.
+        let (sender, receiver) = mailbox(1);
+        let callers = std::thread::spawn(move || {
+            for job in 0..2 {
+                sender.send(Lane::Write, job).unwrap();
+            }
+        });
+        let (calls, carried_out) = (RefCell::default(), Vec::new());
+        let mut storage =
+            Noting { calls, sender: None, blocked: 0, leaves_at_once: false, carried_out };
+        let mut delay = CommitDelay::of_at_most(Duration::from_hours(1));
+        delay.after_group(2, 0);
+        serve_delayed(&receiver, &mut storage, delay);
+        callers.join().unwrap();
+        let is_group = |call: &&Call| matches!(call, Read(_) | Write(_));
+        assert!(storage.calls.get_mut().iter().filter(is_group).eq(&[Write(2)]));
+    }
 }
 
 #[test]
